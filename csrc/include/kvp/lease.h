@@ -1,0 +1,66 @@
+/*
+ * What:      one hold on blocks: which, since when, for whom. It is what a handle owns, and what a handle that is dropped while
+ *            the lock is taken leaves behind on the deferred stack.
+ * Cost:      one allocation of 64 + 4 bytes a block (5 when mutable).
+ * Ownership: shared by the handle (or the deferred stack) and by the arrays that show its ids; freed with the last of them.
+ * Locking:   `shares` is atomic; everything else but the ids of a live lease, which never change, is guarded by the pool's lock.
+ * Errors:    kvp_lease_new returns NULL without memory, or when the size overflows.
+ *
+ * Invariants:
+ *   held = number of i in [0, count) with ids[i] != KVP_NO_BLOCK and not gone(i)
+ *   in the pool's list of leases  <=>  is_live  <=>  held > 0
+ */
+#ifndef KVP_LEASE_H
+#define KVP_LEASE_H
+
+#include "kvp/memory.h"
+#include "kvp/status.h"
+#include "kvp/types.h"
+
+#include <stdatomic.h>
+
+typedef struct kvp_lease {
+    struct kvp_lease *prev, *next; /* borrowed; the pool's list of live leases */
+    struct kvp_lease *deferred;    /* borrowed; link of the deferred stack, or of those to be freed after unlock */
+    const void *owner;             /* borrowed; whose hold it is, kept alive by the handle; NULL when unnamed */
+    int64_t since;                 /* when it began, nanoseconds of the pool's clock */
+    uint32_t count;                /* ids */
+    uint32_t held;                 /* of these, how many it still holds */
+    _Atomic uint32_t shares;       /* who may read the ids */
+    bool is_live;                  /* it holds blocks */
+    bool is_mutable;               /* its blocks have no identity; it is their only owner */
+    int32_t ids[];                 /* blocks; KVP_NO_BLOCK where a scattered match missed; then, if mutable, `gone` bytes */
+} kvp_lease;
+
+/* A lease of up to n blocks with one share, not live; NULL without memory. */
+static inline kvp_lease *kvp_lease_new(size_t n, bool is_mutable) {
+    if (n > UINT32_MAX)
+        return NULL;
+    kvp_lease *self = (kvp_lease *)kvp_memory_new_raw(sizeof(kvp_lease) + n * (is_mutable ? 5 : 4));
+    if (!self)
+        return NULL;
+    self->owner = NULL;
+    self->count = (uint32_t)n;
+    self->held = 0;
+    atomic_init(&self->shares, 1);
+    self->is_live = false;
+    self->is_mutable = is_mutable;
+    return self;
+}
+
+/* Of a mutable lease: gone[i] != 0 when block i was registered or given back before the rest. */
+static inline uint8_t *kvp_lease_gone(kvp_lease *self) {
+    return (uint8_t *)(self->ids + self->count);
+}
+
+static inline void kvp_lease_share(kvp_lease *self) {
+    atomic_fetch_add_explicit(&self->shares, 1, memory_order_relaxed);
+}
+
+/* Give up one share, and the lease with the last. It is not live when that happens. Cannot fail; NULL is allowed. */
+static inline void kvp_lease_unshare(kvp_lease *self) {
+    if (self && atomic_fetch_sub_explicit(&self->shares, 1, memory_order_acq_rel) == 1)
+        kvp_memory_free_raw(self);
+}
+
+#endif

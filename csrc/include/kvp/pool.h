@@ -1,0 +1,146 @@
+/*
+ * What:      the life of a block: every transition between empty, mutable, active and cached, composed of the structures.
+ * Cost:      O(1) for each block, amortised; reset and reset_blocks of a block with unnamed descendants are O(num_blocks).
+ *            Nothing is allocated after init.
+ * Ownership: owns all structures. Leases belong to the caller, who frees one only when it is not live.
+ * Locking:   none here; kvp_shared_pool puts one lock around all of it.
+ * Errors:    a call that returns anything but KVP_OK has changed nothing.
+ *
+ * Invariants (kvp_pool_check):
+ *   num_blocks = empty.count + num_mutable + num_active + num_cached
+ *   num_cached = blocks in lists + parked blocks
+ *   refs(b)    = live leases' entries that name b + active children of b, for every block
+ *   a registered hash is in the index once, under its oldest copy
+ *   and those of every structure
+ */
+#ifndef KVP_POOL_H
+#define KVP_POOL_H
+
+#include "kvp/block_table.h"
+#include "kvp/event_ring.h"
+#include "kvp/expiry_heap.h"
+#include "kvp/free_list.h"
+#include "kvp/hash_index.h"
+#include "kvp/hint_table.h"
+#include "kvp/lease.h"
+#include "kvp/priority_buckets.h"
+#include "kvp/stats.h"
+
+typedef struct kvp_pool_config {
+    int32_t num_blocks;      /* in [1, KVP_MAX_BLOCKS] */
+    bool keeps_duplicates;   /* keep further copies of a hash instead of sharing the first */
+    uint64_t event_capacity; /* entries of the event ring; 0 records none */
+    uint64_t secret[2];      /* random; where hashes go in the index */
+} kvp_pool_config;
+
+/* Ring of the copies of one hash, oldest to newest to oldest, for pools that keep duplicates. */
+typedef struct kvp_copies {
+    int32_t older, newer; /* itself when it is the only one; meaningful while registered */
+} kvp_copies;
+
+typedef struct kvp_pool {
+    kvp_block_table table;
+    kvp_free_list empty;
+    kvp_hash_index index;
+    kvp_priority_buckets buckets;
+    kvp_expiry_heap expiries;
+    kvp_hint_table hints;
+    kvp_event_ring events;
+    kvp_stats stats;
+    kvp_copies *copies; /* owned; NULL unless duplicates are kept */
+    kvp_lease *leases;  /* borrowed; the live ones, newest first */
+    uint64_t num_leases;
+    int32_t num_mutable; /* blocks */
+    int32_t num_active;
+    int32_t num_cached;
+    int64_t now; /* the latest time passed in, nanoseconds */
+} kvp_pool;
+
+/* What one evicted or reset block was. */
+typedef struct kvp_identity {
+    uint64_t hash;
+    int32_t id;
+} kvp_identity;
+
+/* Part of a mutable lease: entries offset, offset + stride, ... */
+typedef struct kvp_segment {
+    kvp_lease *lease; /* borrowed */
+    int64_t offset;
+    int64_t stride;
+    uint32_t count;
+} kvp_segment;
+
+typedef struct kvp_registration {
+    const kvp_segment *segments; /* borrowed; the blocks, in order */
+    uint32_t num_segments;
+    const uint64_t *hashes; /* borrowed; one for each block */
+    /* Parent of each block: without `parents` it is the block before it, and for the first one as the next two say. */
+    const uint64_t *parents; /* borrowed; NULL, or one for each block; the block itself where it has none */
+    bool has_parent;         /* the first block's parent is given */
+    uint64_t parent;         /* its sequence hash */
+    int level;               /* 0..100, or -1: not given */
+    int64_t expiry;          /* nanoseconds, or KVP_NO_EXPIRY: not given */
+} kvp_registration;
+
+/* KVP_OK or KVP_NO_MEMORY (then nothing needs to be destroyed). */
+kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config);
+
+/* Cannot fail. No lease is live. */
+void kvp_pool_destroy(kvp_pool *self);
+
+static inline int32_t kvp_pool_available(const kvp_pool *self) {
+    return self->empty.count + self->num_cached;
+}
+
+/*
+ * lease->count empty blocks into a mutable lease. Hashes of the blocks evicted for them go to evicted; these are the last
+ * *num_evicted of the lease's ids, in the same order. KVP_NOT_ENOUGH, or KVP_RETRY when there would be more than max_evicted.
+ */
+kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
+                             uint32_t *num_evicted);
+
+/* Give back all that the lease holds. No effect on one that is not live. KVP_OK; KVP_CORRUPT, counted in the stats, when a block had
+ * no reference to give back: that block is left as it is. */
+kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease);
+
+/* Give back part of a mutable lease; entries already gone are skipped. KVP_OK. */
+kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment);
+
+/* Consume the mutable blocks of the segments and give them their hashes; `lease` (immutable, as many entries) gets the registered
+ * blocks. KVP_CONSUMED when a block is gone or named twice: *at is its position. */
+kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
+                             uint32_t *at);
+
+/* Hold the longest registered prefix of hashes[0 .. n); lease->count becomes its length. Cannot fail. */
+void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease);
+
+/* Hold every registered one of hashes[0 .. n); ids stay aligned, KVP_NO_BLOCK for a miss. Cannot fail. */
+void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease);
+
+/* A further hold on these parts of live immutable leases, in order. KVP_STALE when one is not live. */
+kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease);
+
+/* Move these parts of mutable leases into one. KVP_CONSUMED when an entry is gone or named twice: *at is its position. */
+kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease,
+                         uint32_t *at);
+
+/* Hold block id if it is still the one that had this generation and hash. KVP_STALE if not. */
+kvp_status kvp_pool_upgrade(kvp_pool *self, int32_t id, uint32_t generation, uint64_t hash, int64_t now,
+                            kvp_lease *lease);
+
+/* As if the registered ones among hashes[0 .. n) were matched and dropped; returns how many. ids is scratch for n. */
+uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids);
+
+/* Reset every cached block. evicted has room for num_cached entries. KVP_OK, KVP_IN_USE, or KVP_RETRY when max_evicted is too short. */
+kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted);
+
+typedef enum kvp_reset_outcome { KVP_RESET_DONE = 0, KVP_RESET_NOT_FOUND = 1, KVP_RESET_HELD = 2 } kvp_reset_outcome;
+
+/* Reset the blocks of these hashes and what continues them; outcomes[i] tells what became of hashes[i]. As kvp_pool_reset. */
+kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes,
+                                 kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted);
+
+/* NULL, or the broken invariant. scratch has 5 bytes a block, all zero; cleared again when all holds. */
+const char *kvp_pool_check(const kvp_pool *self, void *scratch);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * What:      a pool that threads share: the one lock, the stack of leases dropped while it was taken, and the queue of threads that
+ *            wait for blocks.
+ * Cost:      one lock and one unlock for each call; a look at two pointers for what waits.
+ * Ownership: owns the pool and the lock; borrows waiters; owns deferred leases from drop until they are freed.
+ * Locking:   enter ... leave around every kvp_pool_* call. The lock protects the pool and all its structures, the fields of leases named
+ *            there, the queue and the leases to be freed. Only `deferred` is touched without it, and is atomic.
+ * Errors:    kvp_shared_pool_init: KVP_NO_MEMORY.
+ *
+ * A finalizer must not wait: it would stop the world behind whatever thread holds the lock. So kvp_shared_pool_drop tries the lock; when
+ * that fails it pushes the lease, and tries once more, since the holder may have left in between. Every leave looks at the stack
+ * again after unlocking, and goes back in if it can. So whoever unlocks last sees every lease that was pushed before.
+ *
+ * Invariants:
+ *   deferred == NULL, or somebody holds the lock and will drain it in leave, or a drop is between its push and its second try
+ *   a waiter is in the queue  =>  not is_granted, its lease is not live
+ *   the first waiter could not be served when the lock was last released
+ */
+#ifndef KVP_SHARED_POOL_H
+#define KVP_SHARED_POOL_H
+
+#include "kvp/lock.h"
+#include "kvp/pool.h"
+#include "kvp/waiter.h"
+
+typedef struct kvp_shared_pool {
+    kvp_lock lock;
+    _Atomic(kvp_lease *) deferred; /* owned; dropped, not yet given back; newest first */
+    kvp_lease *dead;               /* owned; given back under the lock, freed after unlock */
+    kvp_waiter *first, *last;      /* borrowed; the queue */
+    uint64_t num_waiters;
+    kvp_pool pool;
+} kvp_shared_pool;
+
+/* KVP_OK or KVP_NO_MEMORY. */
+kvp_status kvp_shared_pool_init(kvp_shared_pool *self, const kvp_pool_config *config);
+
+/* Cannot fail. No lease is live and nobody waits. */
+void kvp_shared_pool_destroy(kvp_shared_pool *self);
+
+/* Give back what is on the deferred stack. The lock is held. */
+void kvp_shared_pool_drain(kvp_shared_pool *self);
+
+/* Serve the queue, unlock, free what was drained. */
+void kvp_shared_pool_leave_slowly(kvp_shared_pool *self);
+
+/* Give back a lease from a finalizer: never waits, never fails. Takes over the caller's share of it. */
+void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease);
+
+/* Join the queue. The lock is held. */
+void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter);
+
+/* Leave the queue, if it is still there. The lock is held. */
+void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter);
+
+/* Lock; what was dropped meanwhile is given back first, so that every call sees it. */
+static inline void kvp_shared_pool_enter(kvp_shared_pool *self) {
+    kvp_lock_take(&self->lock);
+    if (KVP_UNLIKELY(atomic_load_explicit(&self->deferred, memory_order_relaxed) != NULL))
+        kvp_shared_pool_drain(self);
+}
+
+static inline void kvp_shared_pool_leave(kvp_shared_pool *self) {
+    if (KVP_UNLIKELY(self->first || self->dead)) {
+        kvp_shared_pool_leave_slowly(self);
+        return;
+    }
+    kvp_lock_give(&self->lock);
+    if (KVP_UNLIKELY(atomic_load(&self->deferred) != NULL) && kvp_lock_try(&self->lock))
+        kvp_shared_pool_leave_slowly(self);
+}
+
+#endif

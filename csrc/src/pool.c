@@ -1,0 +1,245 @@
+#include "pool_transitions.h"
+
+#include "kvp/check.h"
+
+#include <string.h>
+
+#define AHEAD 8 /* rows asked for before they are needed */
+
+kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
+    int32_t n = config->num_blocks;
+    memset(self, 0, sizeof *self);
+    if (kvp_block_table_init(&self->table, n) != KVP_OK)
+        return KVP_NO_MEMORY;
+    bool has_all = kvp_free_list_init(&self->empty, n) == KVP_OK &&
+                   kvp_hash_index_init(&self->index, &self->table, config->secret) == KVP_OK &&
+                   kvp_expiry_heap_init(&self->expiries, n) == KVP_OK && kvp_hint_table_init(&self->hints, n) == KVP_OK &&
+                   kvp_event_ring_init(&self->events, config->event_capacity) == KVP_OK;
+    if (has_all && config->keeps_duplicates) {
+        self->copies = kvp_memory_new((size_t)n, sizeof *self->copies);
+        has_all = self->copies != NULL;
+    }
+    if (!has_all) {
+        kvp_pool_destroy(self);
+        return KVP_NO_MEMORY;
+    }
+    kvp_priority_buckets_init(&self->buckets, &self->table);
+    return KVP_OK;
+}
+
+void kvp_pool_destroy(kvp_pool *self) {
+    kvp_memory_free(self->copies, (size_t)self->table.num_blocks, sizeof *self->copies);
+    kvp_event_ring_destroy(&self->events);
+    kvp_hint_table_destroy(&self->hints);
+    kvp_expiry_heap_destroy(&self->expiries);
+    kvp_hash_index_destroy(&self->index);
+    kvp_free_list_destroy(&self->empty);
+    kvp_block_table_destroy(&self->table);
+}
+
+/* Take the block out of the ring of its hash's copies; the next oldest follows it in the index. False when it was the only one. */
+static bool leave_copies(kvp_pool *self, int32_t id) {
+    if (!self->copies || self->copies[id].newer == id)
+        return false;
+    kvp_copies around = self->copies[id];
+    self->copies[around.older].newer = around.newer;
+    self->copies[around.newer].older = around.older;
+    if (self->table.rows[id].is_indexed) {
+        kvp_hash_index_replace(&self->index, id, around.newer);
+        self->table.rows[around.newer].is_indexed = 1;
+        self->table.rows[id].is_indexed = 0;
+    }
+    return true;
+}
+
+void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
+    kvp_block *rows = self->table.rows;
+    if (!leave_copies(self, id)) {
+        kvp_hash_index_remove(&self->index, id);
+        rows[id].is_indexed = 0;
+        kvp_event_ring_push(&self->events, (kvp_event){.hash = rows[id].hash,
+                                                       .id = id,
+                                                       .kind = KVP_EVENT_REMOVED,
+                                                       .reason = (uint8_t)reason});
+    }
+    int32_t parent = kvp_block_parent(&rows[id]);
+    if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
+        kvp_priority_buckets_add_oldest(&self->buckets, parent);
+    kvp_expiry_heap_set(&self->expiries, id, KVP_NO_EXPIRY);
+    rows[id].lineage = KVP_UNREGISTERED;
+}
+
+/* Demote what has expired. */
+static void expire(kvp_pool *self) {
+    kvp_block *rows = self->table.rows;
+    int32_t id;
+    while ((id = kvp_expiry_heap_pop_until(&self->expiries, self->now)) != KVP_NO_BLOCK) {
+        if (rows[id].level <= KVP_DEFAULT_LEVEL)
+            continue;
+        bool is_in_list = rows[id].refs == 0 && !kvp_block_is_parked(&rows[id]);
+        if (is_in_list)
+            kvp_priority_buckets_remove(&self->buckets, id);
+        rows[id].level = KVP_DEFAULT_LEVEL;
+        if (is_in_list)
+            kvp_priority_buckets_add_newest(&self->buckets, id);
+    }
+}
+
+/* Evict the next block in order and return it, empty; blocks that others continue are set aside on the way. */
+static int32_t evict(kvp_pool *self) {
+    kvp_block *rows = self->table.rows;
+    for (;;) {
+        int32_t id = kvp_priority_buckets_first(&self->buckets);
+        KVP_ASSERT(id != KVP_NO_BLOCK); /* a parked block always has a cached descendant in some list */
+        kvp_priority_buckets_remove(&self->buckets, id);
+        if (KVP_LIKELY(rows[id].children == 0)) {
+            kvp_unregister(self, id, KVP_REASON_CAPACITY);
+            self->num_cached--;
+            return id;
+        }
+        rows[id].prev = KVP_PARKED;
+    }
+}
+
+kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
+                             uint32_t *num_evicted) {
+    kvp_block *rows = self->table.rows;
+    uint32_t n = lease->count;
+    uint32_t from_empty = n < (uint32_t)self->empty.count ? n : (uint32_t)self->empty.count;
+    uint32_t missing = n - from_empty;
+    if (missing > (uint32_t)self->num_cached)
+        return KVP_NOT_ENOUGH;
+    if (missing > max_evicted)
+        return KVP_RETRY;
+    kvp_see_time(self, now);
+
+    for (uint32_t i = 0; i < from_empty; i++) {
+        if (self->empty.count > AHEAD)
+            KVP_PREFETCH(&rows[self->empty.ids[self->empty.count - 1 - AHEAD]]);
+        lease->ids[i] = kvp_free_list_pop(&self->empty);
+    }
+    if (missing) {
+        expire(self);
+        for (uint32_t i = 0; i < missing; i++) {
+            int32_t id = evict(self);
+            lease->ids[from_empty + i] = id;
+            evicted[i] = rows[id].hash;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        rows[lease->ids[i]].refs = 1;
+        rows[lease->ids[i]].generation++;
+    }
+    memset(kvp_lease_gone(lease), 0, n);
+    self->num_mutable += (int32_t)n;
+    self->stats.allocations += n;
+    self->stats.allocations_from_empty += from_empty;
+    self->stats.evictions += missing;
+    *num_evicted = missing;
+    kvp_make_live(self, lease, n, now);
+    return KVP_OK;
+}
+
+static kvp_status release_mutable(kvp_pool *self, kvp_lease *lease) {
+    const uint8_t *gone = kvp_lease_gone(lease);
+    bool has_gone = lease->held != lease->count;
+    kvp_status status = KVP_OK;
+    for (uint32_t i = lease->count; i-- > 0;) {
+        if (has_gone && gone[i])
+            continue;
+        const kvp_block *row = &self->table.rows[lease->ids[i]];
+        if (KVP_LIKELY(row->refs == 1 && !kvp_block_is_registered(row)))
+            kvp_give_back(self, lease->ids[i]);
+        else
+            status = KVP_CORRUPT;
+    }
+    return status;
+}
+
+static kvp_status release_immutable(kvp_pool *self, const kvp_lease *lease) {
+    const kvp_block *rows = self->table.rows;
+    kvp_status status = KVP_OK;
+    for (uint32_t i = lease->count; i-- > 0;) {
+        int32_t id = lease->ids[i];
+        if (i >= AHEAD)
+            KVP_PREFETCH(&rows[lease->ids[i - AHEAD] & INT32_MAX]);
+        if (id == KVP_NO_BLOCK)
+            continue;
+        if (KVP_LIKELY(rows[id].refs > 0 && kvp_block_is_registered(&rows[id])))
+            kvp_let_go(self, id);
+        else
+            status = KVP_CORRUPT;
+    }
+    return status;
+}
+
+kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease) {
+    if (!lease->is_live)
+        return KVP_OK;
+    kvp_status status = lease->is_mutable ? release_mutable(self, lease) : release_immutable(self, lease);
+    kvp_make_dead(self, lease);
+    self->stats.corruptions += status != KVP_OK;
+    return status;
+}
+
+kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment) {
+    kvp_lease *lease = segment->lease;
+    if (!lease->is_live)
+        return KVP_OK;
+    uint8_t *gone = kvp_lease_gone(lease);
+    for (uint32_t i = segment->count; i-- > 0;) {
+        int64_t entry = segment->offset + segment->stride * i;
+        if (gone[entry])
+            continue;
+        gone[entry] = 1;
+        lease->held--;
+        kvp_give_back(self, lease->ids[entry]);
+    }
+    if (lease->held == 0)
+        kvp_make_dead(self, lease);
+    return KVP_OK;
+}
+
+kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease) {
+    for (uint32_t p = 0; p < num_parts; p++)
+        if (parts[p].count > 0 && !parts[p].lease->is_live)
+            return KVP_STALE;
+    uint32_t n = 0, held = 0;
+    for (uint32_t p = 0; p < num_parts; p++) {
+        for (uint32_t i = 0; i < parts[p].count; i++) {
+            int32_t id = parts[p].lease->ids[parts[p].offset + parts[p].stride * i];
+            lease->ids[n++] = id;
+            if (id == KVP_NO_BLOCK)
+                continue;
+            kvp_acquire(self, id);
+            held++;
+        }
+    }
+    kvp_see_time(self, now);
+    kvp_make_live(self, lease, held, now);
+    return KVP_OK;
+}
+
+kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease,
+                         uint32_t *at) {
+    kvp_status status = kvp_take_from_leases(parts, num_parts, lease->ids, at);
+    if (status != KVP_OK)
+        return status;
+    kvp_close_emptied_leases(self, parts, num_parts);
+    memset(kvp_lease_gone(lease), 0, lease->count);
+    kvp_see_time(self, now);
+    kvp_make_live(self, lease, lease->count, now);
+    return KVP_OK;
+}
+
+kvp_status kvp_pool_upgrade(kvp_pool *self, int32_t id, uint32_t generation, uint64_t hash, int64_t now,
+                            kvp_lease *lease) {
+    const kvp_block *row = &self->table.rows[id];
+    if (row->generation != generation || !kvp_block_is_registered(row) || row->hash != hash)
+        return KVP_STALE;
+    kvp_see_time(self, now);
+    kvp_acquire(self, id);
+    lease->ids[0] = id;
+    kvp_make_live(self, lease, 1, now);
+    return KVP_OK;
+}

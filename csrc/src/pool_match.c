@@ -1,0 +1,37 @@
+#include "pool_transitions.h"
+
+void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
+    uint32_t found = kvp_hash_index_find_prefix(&self->index, hashes, n, lease->ids);
+    for (uint32_t i = 0; i < found; i++)
+        kvp_acquire(self, lease->ids[i]);
+    if (found > 0 && found < n)
+        kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);
+    self->stats.match_hashes_requested += n;
+    self->stats.match_blocks_returned += found;
+    kvp_see_time(self, now);
+    lease->count = found;
+    kvp_make_live(self, lease, found, now);
+}
+
+void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
+    uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, lease->ids);
+    for (uint32_t i = 0; i < n; i++)
+        if (lease->ids[i] != KVP_NO_BLOCK)
+            kvp_acquire(self, lease->ids[i]);
+    self->stats.scan_hashes_requested += n;
+    self->stats.scan_blocks_returned += found;
+    kvp_see_time(self, now);
+    kvp_make_live(self, lease, found, now);
+}
+
+uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids) {
+    uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, ids);
+    for (uint32_t i = 0; i < n; i++)
+        if (ids[i] != KVP_NO_BLOCK)
+            kvp_acquire(self, ids[i]);
+    for (uint32_t i = n; i-- > 0;)
+        if (ids[i] != KVP_NO_BLOCK)
+            kvp_let_go(self, ids[i]);
+    self->stats.touches += found;
+    return found;
+}

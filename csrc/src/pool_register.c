@@ -1,0 +1,177 @@
+#include "pool_transitions.h"
+
+#include "kvp/check.h"
+
+#define AHEAD 8 /* index chunks asked for before they are needed */
+
+/* Entries already marked in the first `count` of the segments' blocks become unmarked. */
+static void untake(const kvp_segment *segments, uint32_t num_segments, uint32_t count) {
+    for (uint32_t s = 0; s < num_segments && count > 0; s++) {
+        for (uint32_t i = 0; i < segments[s].count && count > 0; i++, count--) {
+            kvp_lease_gone(segments[s].lease)[segments[s].offset + segments[s].stride * i] = 0;
+            segments[s].lease->held++;
+        }
+    }
+}
+
+kvp_status kvp_take_from_leases(const kvp_segment *segments, uint32_t num_segments, int32_t *ids, uint32_t *at) {
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < num_segments; s++) {
+        kvp_lease *lease = segments[s].lease;
+        uint8_t *gone = kvp_lease_gone(lease);
+        for (uint32_t i = 0; i < segments[s].count; i++) {
+            int64_t entry = segments[s].offset + segments[s].stride * i;
+            if (!lease->is_live || gone[entry]) {
+                untake(segments, num_segments, n);
+                *at = n;
+                return KVP_CONSUMED;
+            }
+            gone[entry] = 1;
+            lease->held--;
+            ids[n++] = lease->ids[entry];
+        }
+    }
+    return KVP_OK;
+}
+
+void kvp_close_emptied_leases(kvp_pool *self, const kvp_segment *segments, uint32_t num_segments) {
+    for (uint32_t s = 0; s < num_segments; s++)
+        if (segments[s].lease->is_live && segments[s].lease->held == 0)
+            kvp_make_dead(self, segments[s].lease);
+}
+
+/* The registered block that a child of `hash` hangs on, or KVP_NO_BLOCK. */
+static int32_t parent_by_hash(const kvp_pool *self, uint64_t hash) {
+    return kvp_hash_index_find(&self->index, hash);
+}
+
+/* Parent of block i of the registration; `before` is the registered block of i - 1. */
+static int32_t parent_of(const kvp_pool *self, const kvp_registration *registration, uint32_t i, int32_t before) {
+    uint64_t hash = registration->hashes[i], hint;
+    if (registration->parents) {
+        if (registration->parents[i] == hash)
+            return KVP_NO_BLOCK;
+        return parent_by_hash(self, registration->parents[i]);
+    }
+    if (i > 0)
+        return self->table.rows[before].is_indexed ? before : parent_by_hash(self, registration->hashes[i - 1]);
+    if (registration->has_parent)
+        return parent_by_hash(self, registration->parent);
+    if (kvp_hint_table_get(&self->hints, hash, &hint))
+        return parent_by_hash(self, hint);
+    return KVP_NO_BLOCK;
+}
+
+/* The mutable block takes its hash, already written to its row, and its place under the parent. */
+static void give_identity(kvp_pool *self, int32_t id, int32_t parent, uint32_t level, int64_t expiry) {
+    kvp_block *row = &self->table.rows[id];
+    row->level = level & 0x7F;
+    row->lineage = KVP_ROOT;
+    if (parent != KVP_NO_BLOCK && self->table.rows[parent].children < KVP_MAX_CHILDREN) {
+        row->lineage = parent + KVP_PARENT_BASE;
+        self->table.rows[parent].children++;
+        kvp_acquire(self, parent);
+    }
+    if (KVP_UNLIKELY(expiry != KVP_NO_EXPIRY))
+        kvp_expiry_heap_set(&self->expiries, id, expiry);
+}
+
+static void add_to_index(kvp_pool *self, int32_t id) {
+    self->table.rows[id].is_indexed = 1;
+    if (KVP_UNLIKELY(kvp_hash_index_insert(&self->index, id) != KVP_OK))
+        kvp_hash_index_rekey(&self->index, self->table.num_blocks);
+}
+
+/* The block becomes the newest copy of the hash that `oldest` is indexed under. */
+static void add_copy(kvp_pool *self, int32_t id, int32_t oldest) {
+    int32_t newest = self->copies[oldest].older;
+    self->copies[id] = (kvp_copies){.older = newest, .newer = oldest};
+    self->copies[newest].newer = id;
+    self->copies[oldest].older = id;
+}
+
+/* The larger of the retention that the block has and the one that the call asked for. */
+static void raise_retention(kvp_pool *self, int32_t id, uint32_t level, int64_t expiry) {
+    kvp_block *row = &self->table.rows[id];
+    if (level > row->level || (level == row->level && expiry > kvp_expiry_heap_time(&self->expiries, id))) {
+        row->level = level & 0x7F;
+        kvp_expiry_heap_set(&self->expiries, id, expiry);
+    }
+}
+
+/* New blocks whose place was taken by a registered one become empty, last to first. */
+static void give_back_replaced(kvp_pool *self, const kvp_registration *registration, const int32_t *ids, uint32_t n) {
+    for (uint32_t s = registration->num_segments; s-- > 0;) {
+        const kvp_segment *segment = &registration->segments[s];
+        for (uint32_t i = segment->count; i-- > 0;) {
+            int32_t id = segment->lease->ids[segment->offset + segment->stride * i];
+            if (ids[--n] != id)
+                kvp_give_back(self, id);
+        }
+    }
+}
+
+static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t i, uint32_t n) {
+    if (i < n)
+        KVP_PREFETCH(&self->index.chunks[kvp_hash_index_place(&self->index, hashes[i]).home]);
+}
+
+kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
+                             uint32_t *at) {
+    kvp_block *rows = self->table.rows;
+    uint32_t n = lease->count, duplicates = 0;
+    kvp_status status = kvp_take_from_leases(registration->segments, registration->num_segments, lease->ids, at);
+    if (status != KVP_OK)
+        return status;
+    kvp_see_time(self, now);
+
+    bool has_retention = registration->level >= 0 || registration->expiry != KVP_NO_EXPIRY;
+    uint32_t level = KVP_DEFAULT_LEVEL;
+    if (registration->level >= 0)
+        level = (uint32_t)registration->level;
+    else if (has_retention)
+        level = KVP_TTL_LEVEL;
+
+    for (uint32_t i = 0; i < AHEAD; i++)
+        ask_for_chunk(self, registration->hashes, i, n);
+    for (uint32_t i = 0; i < n; i++) {
+        ask_for_chunk(self, registration->hashes, i + AHEAD, n);
+        int32_t id = lease->ids[i];
+        uint64_t hash = registration->hashes[i];
+        int32_t first = kvp_hash_index_find(&self->index, hash);
+        duplicates += first != KVP_NO_BLOCK;
+        if (first != KVP_NO_BLOCK && !self->copies) {
+            kvp_acquire(self, first);
+            if (has_retention)
+                raise_retention(self, first, level, registration->expiry);
+            lease->ids[i] = first;
+            continue;
+        }
+        int32_t parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK);
+        rows[id].hash = hash;
+        rows[id].children = 0;
+        give_identity(self, id, parent, level, registration->expiry);
+        self->num_mutable--;
+        self->num_active++;
+        if (first != KVP_NO_BLOCK) {
+            add_copy(self, id, first);
+            continue;
+        }
+        add_to_index(self, id);
+        if (self->copies)
+            self->copies[id] = (kvp_copies){id, id};
+        bool has_parent = rows[id].lineage != KVP_ROOT;
+        kvp_event_ring_push(&self->events, (kvp_event){.hash = hash,
+                                                       .parent = has_parent ? rows[parent].hash : 0,
+                                                       .id = id,
+                                                       .kind = KVP_EVENT_STORED,
+                                                       .has_parent = has_parent});
+    }
+    if (duplicates && !self->copies)
+        give_back_replaced(self, registration, lease->ids, n);
+    kvp_close_emptied_leases(self, registration->segments, registration->num_segments);
+    self->stats.registrations += n;
+    self->stats.duplicates += duplicates;
+    kvp_make_live(self, lease, n, now);
+    return KVP_OK;
+}

@@ -1,0 +1,90 @@
+/*
+ * What:      the few steps that every transition is made of. Private to pool*.c.
+ * Cost:      O(1) each, amortised over the holds that acquire and release pass up a lineage.
+ * Ownership: none.
+ * Locking:   none here; the caller holds the pool's lock.
+ * Errors:    none can fail; the callers have checked.
+ */
+#ifndef KVP_POOL_TRANSITIONS_H
+#define KVP_POOL_TRANSITIONS_H
+
+#include "kvp/pool.h"
+
+/* One more reference. A block that leaves the inactive pool holds its parent as well. */
+static inline void kvp_acquire(kvp_pool *self, int32_t id) {
+    kvp_block *rows = self->table.rows;
+    while (rows[id].refs++ == 0) {
+        if (kvp_block_is_parked(&rows[id]))
+            rows[id].prev = KVP_NO_BLOCK;
+        else
+            kvp_priority_buckets_remove(&self->buckets, id);
+        self->num_cached--;
+        self->num_active++;
+        if (rows[id].lineage < KVP_PARENT_BASE)
+            return;
+        id = rows[id].lineage - KVP_PARENT_BASE;
+    }
+}
+
+/* One reference less, of a registered block. One that gets none joins the newest of its level, and lets go of its parent. */
+static inline void kvp_let_go(kvp_pool *self, int32_t id) {
+    kvp_block *rows = self->table.rows;
+    while (--rows[id].refs == 0) {
+        kvp_priority_buckets_add_newest(&self->buckets, id);
+        self->num_active--;
+        self->num_cached++;
+        if (rows[id].lineage < KVP_PARENT_BASE)
+            return;
+        id = rows[id].lineage - KVP_PARENT_BASE;
+    }
+}
+
+/* A mutable block becomes empty. */
+static inline void kvp_give_back(kvp_pool *self, int32_t id) {
+    self->table.rows[id].refs = 0;
+    kvp_free_list_push(&self->empty, id);
+    self->num_mutable--;
+}
+
+static inline void kvp_make_live(kvp_pool *self, kvp_lease *lease, uint32_t held, int64_t now) {
+    lease->held = held;
+    lease->since = now;
+    lease->is_live = held > 0;
+    if (!lease->is_live)
+        return;
+    lease->prev = NULL;
+    lease->next = self->leases;
+    if (self->leases)
+        self->leases->prev = lease;
+    self->leases = lease;
+    self->num_leases++;
+}
+
+static inline void kvp_make_dead(kvp_pool *self, kvp_lease *lease) {
+    lease->held = 0;
+    lease->is_live = false;
+    if (lease->prev)
+        lease->prev->next = lease->next;
+    else
+        self->leases = lease->next;
+    if (lease->next)
+        lease->next->prev = lease->prev;
+    self->num_leases--;
+}
+
+static inline void kvp_see_time(kvp_pool *self, int64_t now) {
+    if (now > self->now)
+        self->now = now;
+}
+
+/* Mark the entries gone in their leases and write their blocks to ids. KVP_CONSUMED, with nothing changed, when one is gone already or
+ * named twice; *at is its position. */
+kvp_status kvp_take_from_leases(const kvp_segment *segments, uint32_t num_segments, int32_t *ids, uint32_t *at);
+
+/* After kvp_take_from_leases: leases that hold nothing any more are dead. */
+void kvp_close_emptied_leases(kvp_pool *self, const kvp_segment *segments, uint32_t num_segments);
+
+/* Take the identity of a cached block that is in no list any more. */
+void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason);
+
+#endif
