@@ -1,0 +1,65 @@
+"""The block pool of an LLM server's KV cache."""
+
+from kvpool._core.hashing import block_hashes, positional_lineage_hashes, sequence_hashes
+from kvpool._core.immutable_block import ImmutableBlock
+from kvpool._core.immutable_blocks import ImmutableBlocks
+from kvpool._core.mutable_block import MutableBlock
+from kvpool._core.mutable_blocks import MutableBlocks
+from kvpool._core.pool import BlockPool
+from kvpool._core.scattered_blocks import ScatteredBlocks
+from kvpool._core.weak_block import WeakBlock
+from kvpool.errors import (
+    AllocationTimeout,
+    BlockNotComplete,
+    BlockPoolError,
+    CorruptionError,
+    ForeignHandle,
+    InvalidMutableBlock,
+    NotEnoughBlocksAvailable,
+    ResetError,
+    StaleHandle,
+)
+from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
+from kvpool.types import (
+    BlockState,
+    EvictedBlocks,
+    EvictionReason,
+    Hold,
+    PoolEvent,
+    PoolEventKind,
+    PoolStatus,
+    ResetBlocksResult,
+)
+
+__all__ = [
+    "AllocationTimeout",
+    "BlockNotComplete",
+    "BlockPool",
+    "BlockPoolError",
+    "BlockState",
+    "CorruptionError",
+    "EvictedBlocks",
+    "EvictionReason",
+    "ForeignHandle",
+    "Hold",
+    "ImmutableBlock",
+    "ImmutableBlocks",
+    "InvalidMutableBlock",
+    "MutableBlock",
+    "MutableBlocks",
+    "NotEnoughBlocksAvailable",
+    "PoolEvent",
+    "PoolEventKind",
+    "PoolStatus",
+    "ResetBlocksResult",
+    "ResetError",
+    "ScatteredBlocks",
+    "StaleHandle",
+    "TokenBlock",
+    "TokenBlockSequence",
+    "WeakBlock",
+    "block_hashes",
+    "positional_lineage_hashes",
+    "router_salt_hash",
+    "sequence_hashes",
+]

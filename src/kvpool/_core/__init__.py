@@ -1,0 +1,1 @@
+"""Typed Cython over the C core."""

@@ -1,0 +1,106 @@
+"""What every handle is."""
+
+cimport cython
+from libc.stdint cimport uint32_t
+
+from kvpool._core.lease_ids cimport lease_ids
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new, kvp_lease_unshare
+from kvpool._core.pool_core cimport PoolCore
+
+import numpy as np
+
+from kvpool.errors import CorruptionError
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define KVP_FREE_THREADED 1
+    #else
+    #define KVP_FREE_THREADED 0
+    #endif
+    """
+    const bint KVP_FREE_THREADED
+
+cdef object frombuffer = np.frombuffer
+cdef object INT32 = np.dtype(np.int32)
+cdef object UINT64 = np.dtype(np.uint64)
+cdef object UINT8 = np.dtype(np.uint8)
+cdef object BOOL = np.dtype(np.bool_)
+cdef object NO_IDS = np.empty(0, dtype=np.int32)
+NO_IDS.flags.writeable = False
+
+
+cdef object int32_array(object buffer):
+    return frombuffer(buffer, INT32)
+
+
+cdef object uint64_array(object buffer):
+    return frombuffer(buffer, UINT64)
+
+
+cdef object uint8_array(object buffer):
+    return frombuffer(buffer, UINT8)
+
+
+cdef object bool_array(object buffer):
+    return frombuffer(buffer, BOOL)
+
+
+cdef kvp_lease *new_lease(Py_ssize_t n, bint is_mutable, object owner) except NULL:
+    cdef kvp_lease *lease = kvp_lease_new(n, is_mutable)
+    if lease == NULL:
+        raise MemoryError(f"no memory for a handle of {n} blocks")
+    if owner is not None:
+        lease.owner = <void *>owner
+    return lease
+
+
+@cython.no_gc
+@cython.auto_pickle(False)
+cdef class Handle:
+    """A hold on blocks, given back when the handle goes, on ``release()`` and at the end of ``with``."""
+
+    def __init__(self):
+        raise TypeError(f"{type(self).__name__} is made by a BlockPool, not by calling it")
+
+    def __dealloc__(self):
+        if self.lease == NULL or self.is_view:
+            return
+        if self.owner_tag is not None:
+            # Nobody may be told of a name that is about to go. Without a GIL, a reader of names is waited for; it never waits.
+            if KVP_FREE_THREADED:
+                with self.pool.owners_lock:
+                    self.lease.owner = NULL
+            else:
+                self.lease.owner = NULL
+        self.pool.drop(self.lease)
+
+    cdef int adopt(self, PoolCore pool, kvp_lease *lease, object owner) except -1:
+        self.pool = pool
+        self.lease = lease
+        self.owner_tag = owner
+        return 0
+
+    cdef object ids_array(self):
+        if self.lease == NULL or self.lease.count == 0:
+            return NO_IDS
+        return int32_array(lease_ids(self.lease))
+
+    def __reduce__(self):
+        raise TypeError(f"{type(self).__name__} cannot be copied or pickled: it owns blocks of one pool in this process")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.release()
+
+    def release(self):
+        """Give the blocks back now. No effect when that was done before."""
+        if self.lease != NULL and not self.is_view and self.pool.release(self.lease) != KVP_OK:
+            raise CorruptionError("a block of this handle had no reference to give back")
+
+    @property
+    def owner(self):
+        """What the call that made the handle was given as ``owner=``."""
+        return self.owner_tag

@@ -1,0 +1,25 @@
+# What:      any argument that names sequence hashes as a run of uint64, on the caller's stack.
+# Cost:      uint64 arrays: one buffer request; lists: about 5 ns a hash; strided arrays: one copy.
+# Ownership: borrows the array, which stays exported until close, or owns a converted copy until then.
+# Locking:   none; opened and closed under the GIL, outside the pool's lock. Reading `data` needs no GIL.
+# Errors:    open raises TypeError or ValueError, and then needs no close; close cannot fail.
+#
+# Invariants:
+#   data[0 .. count) are the hashes
+#   owned == NULL or data == owned;   is_borrowed == (view is exported)
+
+from libc.stdint cimport uint32_t, uint64_t
+
+
+cdef struct HashArgument:
+    const uint64_t *data  # borrowed from view or from owned
+    uint32_t count        # hashes
+    uint64_t *owned       # owned; NULL unless the hashes had to be converted
+    Py_buffer view        # kept alive for data, while is_borrowed
+    bint is_borrowed
+
+
+# The hashes of any argument; `name` and the pool's block_size are for the checks and messages.
+cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, str name) except -1
+
+cdef void close_hashes(HashArgument *self) noexcept

@@ -1,0 +1,131 @@
+"""Sequence hashes as callers give them, as an array of uint64."""
+
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_Check
+from cpython.bytes cimport PyBytes_Check
+from cpython.list cimport PyList_CheckExact
+from cpython.long cimport PyLong_CheckExact
+from cpython.object cimport PyObject
+from cpython.tuple cimport PyTuple_CheckExact
+from libc.stdint cimport uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from kvpool._core.hashing cimport parse_hash
+
+
+cdef extern from "Python.h":
+    unsigned long long PyLong_AsUnsignedLongLong(object value) except? 0xFFFFFFFFFFFFFFFF
+    PyObject **PySequence_Fast_ITEMS(object sequence)
+    Py_ssize_t PySequence_Fast_GET_SIZE(object sequence)
+
+
+cdef enum:
+    MAX_HASHES = 0xFFFFFFFF
+
+
+cdef bint is_uint64_format(const Py_buffer *view) noexcept:
+    cdef const char *at = view.format
+    if view.itemsize != 8 or at == NULL:
+        return False
+    if at[0] == b"@" or at[0] == b"=" or at[0] == b"<":
+        at += 1
+    return (at[0] == b"L" or at[0] == b"Q") and at[1] == 0
+
+
+cdef int reserve(HashArgument *self, Py_ssize_t count) except -1:
+    self.owned = <uint64_t *>malloc(8 * (count if count > 0 else 1))
+    if self.owned == NULL:
+        raise MemoryError(f"no memory for {count} hashes")
+    self.data = self.owned
+    self.count = <uint32_t>count
+    return 0
+
+
+cdef int check_count(Py_ssize_t count, str name) except -1:
+    if count > MAX_HASHES:
+        raise ValueError(f"{name} has {count} hashes, more than {MAX_HASHES}")
+    return 0
+
+
+cdef int open_buffer(HashArgument *self, object hashes, str name) except -1:
+    cdef Py_ssize_t i
+    PyObject_GetBuffer(hashes, &self.view, PyBUF_ND | PyBUF_STRIDES | PyBUF_FORMAT)
+    self.is_borrowed = True
+    try:
+        if self.view.ndim != 1:
+            raise ValueError(f"{name} has {self.view.ndim} dimensions, not 1")
+        if not is_uint64_format(&self.view):
+            given = getattr(hashes, "dtype", None)
+            if given is None:
+                given = f"format {(<bytes>self.view.format).decode() if self.view.format != NULL else 'B'!r}"
+            raise TypeError(f"{name} has dtype {given}, not uint64")
+        check_count(self.view.shape[0], name)
+        if self.view.shape[0] <= 1 or self.view.strides[0] == 8:
+            self.data = <const uint64_t *>self.view.buf
+            self.count = <uint32_t>self.view.shape[0]
+            return 0
+        reserve(self, self.view.shape[0])
+        for i in range(self.view.shape[0]):
+            memcpy(self.owned + i, <const char *>self.view.buf + i * self.view.strides[0], 8)
+    except BaseException:
+        close_hashes(self)
+        raise
+    self.is_borrowed = False
+    PyBuffer_Release(&self.view)
+    return 0
+
+
+cdef int open_items(HashArgument *self, object items, str name) except -1:
+    cdef Py_ssize_t i, count = PySequence_Fast_GET_SIZE(items)
+    cdef object item
+    check_count(count, name)
+    reserve(self, count)
+    try:
+        for i in range(count):
+            if i >= PySequence_Fast_GET_SIZE(items):  # an item's __index__ made the list shorter
+                raise ValueError(f"{name} changed its length while it was read")
+            item = <object>PySequence_Fast_ITEMS(items)[i]
+            if PyLong_CheckExact(item):
+                try:
+                    self.owned[i] = PyLong_AsUnsignedLongLong(item)
+                    continue
+                except OverflowError:
+                    pass
+            self.owned[i] = parse_hash(item, f"{name}[{i}]")
+    except BaseException:
+        close_hashes(self)
+        raise
+    return 0
+
+
+cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, str name) except -1:
+    self.owned = NULL
+    self.is_borrowed = False
+    if PyList_CheckExact(hashes) or PyTuple_CheckExact(hashes):
+        return open_items(self, hashes, name)
+    if PyObject_CheckBuffer(hashes) and not PyBytes_Check(hashes) and not PyByteArray_Check(hashes):
+        return open_buffer(self, hashes, name)
+    sequence_hashes = getattr(hashes, "sequence_hashes", None)
+    if sequence_hashes is not None and PyObject_CheckBuffer(sequence_hashes):
+        given = getattr(hashes, "block_size", block_size)
+        if given != block_size:
+            raise ValueError(f"{name} are of blocks of {given} tokens, the pool's blocks have {block_size}")
+        return open_buffer(self, sequence_hashes, name)
+    if hashes is None or isinstance(hashes, (str, bytes, bytearray, int, float, dict, set, frozenset)):
+        raise TypeError(f"{name} must be a uint64 array, a sequence of ints or a TokenBlockSequence, "
+                        f"not {type(hashes).__name__}")
+    try:
+        items = list(hashes)
+    except TypeError:
+        raise TypeError(f"{name} must be a uint64 array, a sequence of ints or a TokenBlockSequence, "
+                        f"not {type(hashes).__name__}") from None
+    return open_items(self, items, name)
+
+
+cdef void close_hashes(HashArgument *self) noexcept:
+    free(self.owned)
+    self.owned = NULL
+    if self.is_borrowed:
+        self.is_borrowed = False
+        PyBuffer_Release(&self.view)

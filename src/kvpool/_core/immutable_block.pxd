@@ -1,0 +1,17 @@
+# What:      a hold on one registered block.
+# Cost:      one object and one allocation.
+# Ownership: see Handle.
+# Locking:   none here; see Handle.
+# Errors:    using a released handle raises StaleHandle.
+
+from kvpool._core.handle cimport Handle
+from kvpool._core.libkvp cimport kvp_lease
+from kvpool._core.pool_core cimport PoolCore
+
+
+cdef class ImmutableBlock(Handle):
+    cdef object hash_cache   # int once asked for
+
+
+# A handle for a live lease of one block. Takes over the lease.
+cdef ImmutableBlock new_immutable_block(PoolCore pool, kvp_lease *lease, object owner)

@@ -1,0 +1,75 @@
+"""A hold on one registered block."""
+
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+
+from kvpool._core.handle cimport Handle
+from kvpool._core.libkvp cimport kvp_lease
+from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.weak_block cimport WeakBlock, new_weak_block
+
+from kvpool.errors import StaleHandle
+from kvpool.types.block_state import BlockState
+
+
+@cython.final
+@cython.no_gc
+@cython.auto_pickle(False)
+cdef class ImmutableBlock(Handle):
+    """A registered block that is held, with a reference of its own.
+
+    Examples
+    --------
+    >>> from kvpool import BlockPool
+    >>> pool = BlockPool(num_blocks=8)
+    >>> block = pool.register_blocks(pool.allocate_blocks(1), [11])[0]
+    >>> weak = block.downgrade()
+    >>> block.release()
+    >>> weak.upgrade().sequence_hash
+    11
+    """
+
+    def __repr__(self):
+        return f"<ImmutableBlock {self.id}{', released' if self.released else ''}>"
+
+    @property
+    def id(self):
+        """Block id."""
+        return self.lease.ids[0]
+
+    @property
+    def sequence_hash(self):
+        """Sequence hash, an int. StaleHandle if the handle was released before it was first asked for."""
+        cdef uint64_t sequence_hash
+        if self.hash_cache is None:
+            if not self.pool.read_hashes(self.lease, &sequence_hash):
+                raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
+            self.hash_cache = sequence_hash
+        return self.hash_cache
+
+    @property
+    def state(self):
+        """``BlockState.ACTIVE`` while this handle holds the block."""
+        if not self.lease.is_live:
+            raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
+        return BlockState.ACTIVE
+
+    @property
+    def released(self):
+        """Whether the block was given back."""
+        return not self.lease.is_live
+
+    def downgrade(self):
+        """Return a :class:`WeakBlock`, which does not hold the block; this handle goes on holding it."""
+        cdef uint64_t sequence_hash
+        cdef uint32_t generation = self.pool.generation_of(self.lease.ids[0])
+        # Asked last: a block that is still held now has had this generation all along.
+        if not self.pool.read_hashes(self.lease, &sequence_hash):
+            raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
+        return new_weak_block(self.pool, self.lease.ids[0], generation, sequence_hash)
+
+
+cdef ImmutableBlock new_immutable_block(PoolCore pool, kvp_lease *lease, object owner):
+    cdef ImmutableBlock self = ImmutableBlock.__new__(ImmutableBlock)
+    self.adopt(pool, lease, owner)
+    return self

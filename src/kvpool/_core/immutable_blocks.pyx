@@ -1,0 +1,163 @@
+"""A hold on registered blocks."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+
+from kvpool._core.handle cimport Handle, new_lease, uint64_array
+from kvpool._core.hashing cimport parse_hash
+from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_unshare, kvp_segment
+from kvpool._core.pool_core cimport PoolCore
+
+from kvpool.errors import ForeignHandle, StaleHandle
+
+
+@cython.final
+@cython.no_gc
+@cython.auto_pickle(False)
+cdef class ImmutableBlocks(Handle):
+    """Registered blocks that are held, in order: a list of :class:`ImmutableBlock`.
+
+    Items, slices and sums are handles of their own, with references of their own. The blocks go back to the pool, where they can be
+    matched until they are evicted, when the last handle that holds them is dropped.
+
+    Examples
+    --------
+    >>> from kvpool import BlockPool
+    >>> pool = BlockPool(num_blocks=8, block_size=4)
+    >>> blocks = pool.register_blocks(pool.allocate_blocks(2), [11, 12])
+    >>> blocks.ids.tolist(), blocks.sequence_hashes.tolist()
+    ([0, 1], [11, 12])
+    >>> blocks.release()
+    >>> len(pool.match_sequence_hashes([11, 12, 13]))
+    2
+    """
+
+    cdef Py_ssize_t length(self) noexcept:
+        return 0 if self.lease == NULL else self.lease.count
+
+    cdef object hashes(self):
+        if self.hashes_cache is None:
+            self.hashes_cache = uint64_array(b"" if self.lease == NULL else read_lease_hashes(self.pool, self.lease))
+        return self.hashes_cache
+
+    def __len__(self):
+        return self.length()
+
+    def __repr__(self):
+        return f"<ImmutableBlocks of {self.length()} blocks{', released' if self.released else ''}>"
+
+    def __getitem__(self, key):
+        cdef Py_ssize_t start, stop, step, i
+        cdef kvp_segment part
+        if isinstance(key, slice):
+            PySlice_Unpack(key, &start, &stop, &step)
+            part.lease = self.lease
+            part.count = <uint32_t>PySlice_AdjustIndices(self.length(), &start, &stop, step)
+            part.offset = start
+            part.stride = step
+            if part.count == 0:
+                return new_immutable_blocks(self.pool, NULL, self.owner_tag)
+            return new_immutable_blocks(self.pool, share_parts(self.pool, &part, 1, self.owner_tag), self.owner_tag)
+        i = key
+        if i < 0:
+            i += self.length()
+        if not 0 <= i < self.length():
+            raise IndexError(f"index {key} is out of range for {self.length()} blocks")
+        part.lease = self.lease
+        part.offset = i
+        part.stride = 1
+        part.count = 1
+        return new_immutable_block(self.pool, share_parts(self.pool, &part, 1, self.owner_tag), self.owner_tag)
+
+    def __iter__(self):
+        cdef Py_ssize_t i
+        for i in range(self.length()):
+            yield self[i]
+
+    def __add__(self, other):
+        """Return a new handle on the blocks of both, with references of its own."""
+        cdef kvp_segment[2] parts
+        cdef ImmutableBlocks a, b
+        if not isinstance(self, ImmutableBlocks) or not isinstance(other, ImmutableBlocks):
+            return NotImplemented
+        a, b = self, other
+        if a.pool is not b.pool:
+            raise ForeignHandle("the two handles are of different pools")
+        if a.length() + b.length() == 0:
+            return new_immutable_blocks(a.pool, NULL, a.owner_tag)
+        parts[0].lease = a.lease
+        parts[0].count = <uint32_t>a.length()
+        parts[1].lease = b.lease
+        parts[1].count = <uint32_t>b.length()
+        for part in range(2):
+            parts[part].offset = 0
+            parts[part].stride = 1
+        return new_immutable_blocks(a.pool, share_parts(a.pool, parts, 2, a.owner_tag), a.owner_tag)
+
+    @property
+    def ids(self):
+        """Block ids, a read-only int32 array; stays readable, but means nothing, when the blocks are given back."""
+        if self.ids_cache is None:
+            self.ids_cache = self.ids_array()
+        return self.ids_cache
+
+    @property
+    def sequence_hashes(self):
+        """Sequence hashes, a read-only uint64 array. StaleHandle if the handle was released before it was first asked for."""
+        return self.hashes()
+
+    @property
+    def released(self):
+        """Whether the blocks were given back."""
+        return self.lease != NULL and self.lease.count > 0 and not self.lease.is_live
+
+
+cdef ImmutableBlocks new_immutable_blocks(PoolCore pool, kvp_lease *lease, object owner):
+    cdef ImmutableBlocks self = ImmutableBlocks.__new__(ImmutableBlocks)
+    self.pool = pool
+    self.lease = lease
+    self.owner_tag = owner
+    return self
+
+
+cdef kvp_lease *share_parts(PoolCore pool, const kvp_segment *parts, uint32_t num_parts, object owner) except NULL:
+    cdef Py_ssize_t count = 0
+    cdef uint32_t p
+    cdef int64_t now = pool.now()
+    cdef kvp_lease *lease
+    for p in range(num_parts):
+        count += parts[p].count
+    lease = new_lease(count, False, owner)
+    if pool.share(parts, num_parts, now, lease) != KVP_OK:
+        kvp_lease_unshare(lease)
+        raise StaleHandle("the handle was released: its blocks may be anyone's by now")
+    return lease
+
+
+cdef bytes read_lease_hashes(PoolCore pool, const kvp_lease *lease):
+    cdef bytes hashes = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>lease.count)
+    if not pool.read_hashes(lease, <uint64_t *>PyBytes_AS_STRING(hashes)):
+        raise StaleHandle("the handle was released: its blocks may be anyone's by now")
+    return hashes
+
+
+cdef bint parse_parent(object parent, PoolCore pool, uint64_t *sequence_hash) except -1:
+    cdef Handle handle
+    if parent is None:
+        return False
+    if isinstance(parent, (ImmutableBlocks, ImmutableBlock)):
+        handle = parent
+        if handle.lease == NULL or handle.lease.count == 0:
+            return False
+        if handle.pool is not pool:
+            raise ForeignHandle("the parent is a handle of another pool")
+        hashes = (<ImmutableBlocks>handle).hashes() if isinstance(parent, ImmutableBlocks) else None
+        if handle.lease.is_live == 0:
+            raise StaleHandle("the parent was released: its blocks may be anyone's by now")
+        sequence_hash[0] = hashes[len(hashes) - 1] if hashes is not None else parent.sequence_hash
+        return True
+    sequence_hash[0] = parse_hash(parent, "parent")
+    return True

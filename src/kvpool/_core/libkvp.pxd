@@ -1,0 +1,199 @@
+# What:      the C core's names that the Cython modules use; csrc/include/kvp has their documentation.
+# Cost:      none.
+# Ownership: as in the headers.
+# Locking:   as in the headers: kvp_pool_* only between kvp_shared_pool_enter and _leave.
+# Errors:    as in the headers.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+
+cdef extern from "kvp/types.h" nogil:
+    const int32_t KVP_NO_BLOCK
+    const int32_t KVP_MAX_BLOCKS
+    const int KVP_NUM_LEVELS
+    const int64_t KVP_NO_EXPIRY
+
+
+cdef extern from "kvp/status.h" nogil:
+    ctypedef enum kvp_status:
+        KVP_OK
+        KVP_NO_MEMORY
+        KVP_NOT_ENOUGH
+        KVP_RETRY
+        KVP_IN_USE
+        KVP_STALE
+        KVP_CONSUMED
+        KVP_FULL
+        KVP_CORRUPT
+
+
+cdef extern from "kvp/block_table.h" nogil:
+    ctypedef struct kvp_block:
+        uint64_t hash
+        uint32_t refs
+        uint32_t generation
+
+    ctypedef struct kvp_block_table:
+        kvp_block *rows
+        int32_t num_blocks
+
+    bint kvp_block_is_registered(const kvp_block *self)
+
+
+cdef extern from "kvp/free_list.h" nogil:
+    ctypedef struct kvp_free_list:
+        int32_t count
+
+
+cdef extern from "kvp/hash_index.h" nogil:
+    ctypedef struct kvp_hash_index:
+        pass
+
+    uint32_t kvp_hash_index_find_prefix(const kvp_hash_index *self, const uint64_t *hashes, uint32_t n, int32_t *ids)
+    uint32_t kvp_hash_index_find_each(const kvp_hash_index *self, const uint64_t *hashes, uint32_t n, int32_t *ids)
+
+
+cdef extern from "kvp/event_ring.h" nogil:
+    ctypedef struct kvp_event:
+        uint64_t hash
+        uint64_t parent
+        int32_t id
+        uint8_t kind
+        uint8_t reason
+        uint8_t has_parent
+
+    ctypedef struct kvp_event_ring:
+        uint64_t capacity
+        uint64_t next
+
+    uint64_t kvp_event_ring_read(const kvp_event_ring *self, uint64_t since, kvp_event *events, uint64_t n,
+                                 uint64_t *first)
+
+
+cdef extern from "kvp/stats.h" nogil:
+    ctypedef struct kvp_stats:
+        uint64_t allocations
+        uint64_t allocations_from_empty
+        uint64_t evictions
+        uint64_t registrations
+        uint64_t duplicates
+        uint64_t match_hashes_requested
+        uint64_t match_blocks_returned
+        uint64_t scan_hashes_requested
+        uint64_t scan_blocks_returned
+        uint64_t touches
+        uint64_t resets
+        uint64_t corruptions
+
+
+cdef extern from "kvp/lease.h" nogil:
+    ctypedef struct kvp_lease:
+        kvp_lease *next
+        const void *owner
+        int64_t since
+        uint32_t count
+        uint32_t held
+        bint is_live
+        bint is_mutable
+        int32_t *ids
+
+    kvp_lease *kvp_lease_new(size_t n, bint is_mutable)
+    uint8_t *kvp_lease_gone(kvp_lease *self)
+    void kvp_lease_share(kvp_lease *self)
+    void kvp_lease_unshare(kvp_lease *self)
+
+
+cdef extern from "kvp/pool.h" nogil:
+    ctypedef struct kvp_pool_config:
+        int32_t num_blocks
+        bint keeps_duplicates
+        uint64_t event_capacity
+        uint64_t secret[2]
+
+    ctypedef struct kvp_pool:
+        kvp_block_table table
+        kvp_free_list empty
+        kvp_hash_index index
+        kvp_event_ring events
+        kvp_stats stats
+        kvp_lease *leases
+        uint64_t num_leases
+        int32_t num_mutable
+        int32_t num_active
+        int32_t num_cached
+
+    ctypedef struct kvp_identity:
+        uint64_t hash
+        int32_t id
+
+    ctypedef struct kvp_segment:
+        kvp_lease *lease
+        int64_t offset
+        int64_t stride
+        uint32_t count
+
+    ctypedef struct kvp_registration:
+        const kvp_segment *segments
+        uint32_t num_segments
+        const uint64_t *hashes
+        const uint64_t *parents
+        bint has_parent
+        uint64_t parent
+        int level
+        int64_t expiry
+
+    ctypedef enum kvp_reset_outcome:
+        KVP_RESET_DONE
+        KVP_RESET_NOT_FOUND
+        KVP_RESET_HELD
+
+    int32_t kvp_pool_available(const kvp_pool *self)
+    kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted,
+                                 uint32_t max_evicted, uint32_t *num_evicted)
+    kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease)
+    kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment)
+    kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now,
+                                 kvp_lease *lease, uint32_t *at)
+    void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
+    void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
+    kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now,
+                              kvp_lease *lease)
+    kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now,
+                             kvp_lease *lease, uint32_t *at)
+    kvp_status kvp_pool_upgrade(kvp_pool *self, int32_t id, uint32_t generation, uint64_t hash, int64_t now,
+                                kvp_lease *lease)
+    uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids)
+    kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted)
+    kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes,
+                                     kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted)
+    const char *kvp_pool_check(const kvp_pool *self, void *scratch)
+
+
+cdef extern from "kvp/waiter.h" nogil:
+    ctypedef struct kvp_waiter:
+        uint32_t num_evicted
+        bint is_granted
+
+    ctypedef enum kvp_wait_result:
+        KVP_WOKEN
+        KVP_TIMED_OUT
+        KVP_INTERRUPTED
+
+    kvp_status kvp_waiter_init(kvp_waiter *self, kvp_lease *lease, uint64_t *evicted)
+    void kvp_waiter_destroy(kvp_waiter *self)
+    kvp_wait_result kvp_waiter_wait(kvp_waiter *self, int64_t timeout)
+
+
+cdef extern from "kvp/shared_pool.h" nogil:
+    ctypedef struct kvp_shared_pool:
+        kvp_waiter *first
+        uint64_t num_waiters
+        kvp_pool pool
+
+    kvp_status kvp_shared_pool_init(kvp_shared_pool *self, const kvp_pool_config *config)
+    void kvp_shared_pool_destroy(kvp_shared_pool *self)
+    void kvp_shared_pool_enter(kvp_shared_pool *self)
+    void kvp_shared_pool_leave(kvp_shared_pool *self)
+    void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease)
+    void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter)
+    void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter)

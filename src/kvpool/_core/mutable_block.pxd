@@ -1,0 +1,17 @@
+# What:      one block of a MutableBlocks, with the life of its tokens.
+# Cost:      one small object.
+# Ownership: keeps the handle it is of alive; owns nothing.
+# Locking:   none here; see Handle.
+# Errors:    using a block that was registered or released raises InvalidMutableBlock.
+
+from kvpool._core.mutable_blocks cimport MutableBlocks
+
+
+cdef class MutableBlock:
+    cdef MutableBlocks root   # kept alive; holds the block
+    cdef Py_ssize_t entry     # of root's lease
+
+    cdef object block_id(self)
+
+
+cdef MutableBlock new_mutable_block(MutableBlocks root, Py_ssize_t entry)

@@ -1,0 +1,187 @@
+"""One freshly allocated block."""
+
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+
+from kvpool._core.handle cimport Handle
+from kvpool._core.hashing cimport parse_hash
+from kvpool._core.immutable_blocks cimport parse_parent
+from kvpool._core.libkvp cimport kvp_lease_gone, kvp_segment
+from kvpool._core.mutable_blocks cimport MutableBlocks
+from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
+from kvpool._core.token_drafts cimport COMPLETE, FRESH, PARTIAL, TokenDrafts
+
+import numpy as np
+
+from kvpool.errors import BlockNotComplete
+from kvpool.types.block_state import BlockState
+
+
+@cython.final
+@cython.no_gc
+@cython.freelist(64)
+@cython.auto_pickle(False)
+cdef class MutableBlock:
+    """One block of a :class:`MutableBlocks`: a view that keeps the handle alive.
+
+    A block is fresh, then partial (``init_sequence``), then complete (``commit``), and can then be registered without hashes.
+
+    Examples
+    --------
+    >>> from kvpool import BlockPool
+    >>> pool = BlockPool(num_blocks=8, block_size=2)
+    >>> block = pool.allocate_blocks(1)[0]
+    >>> block.init_sequence()
+    >>> block.add_tokens([7, 8])
+    >>> block.commit()
+    >>> len(pool.register_blocks(block))
+    1
+    """
+
+    def __init__(self):
+        raise TypeError("MutableBlock is made by a BlockPool, not by calling it")
+
+    def __reduce__(self):
+        raise TypeError("MutableBlock cannot be copied or pickled: it belongs to one pool in this process")
+
+    def __repr__(self):
+        return f"<MutableBlock {self.block_id()} with {self.num_tokens} tokens>"
+
+    cdef object block_id(self):
+        return self.root.lease.ids[self.entry]
+
+    @property
+    def id(self):
+        """Block id."""
+        return self.block_id()
+
+    @property
+    def released(self):
+        """Whether the block was registered or given back."""
+        return not self.root.lease.is_live or kvp_lease_gone(self.root.lease)[self.entry] != 0
+
+    @property
+    def state(self):
+        """``BlockState.ALLOCATED`` while the handle holds the block."""
+        self.root.check_held(self.entry)
+        return BlockState.ALLOCATED
+
+    @property
+    def num_tokens(self):
+        """Tokens that the block has."""
+        return 0 if self.root.drafts is None else self.root.drafts.counts[self.entry]
+
+    @property
+    def remaining(self):
+        """Tokens that the block still has room for."""
+        return self.root.pool.block_size - self.num_tokens
+
+    @property
+    def is_complete(self):
+        """Whether the block was committed, and so has a sequence hash."""
+        return self.root.drafts is not None and self.root.drafts.stages[self.entry] == COMPLETE
+
+    @property
+    def tokens(self):
+        """Copy of the block's tokens, uint32."""
+        cdef TokenDrafts drafts = self.root.drafts
+        cdef const uint32_t *start
+        if drafts is None:
+            return np.empty(0, dtype=np.uint32)
+        start = drafts.tokens + self.entry * drafts.block_size
+        return np.frombuffer((<const char *>start)[:4 * drafts.counts[self.entry]], dtype=np.uint32)
+
+    @property
+    def sequence_hash(self):
+        """Sequence hash that the tokens give; BlockNotComplete before ``commit``."""
+        if not self.is_complete:
+            raise BlockNotComplete(f"block {self.block_id()} is not complete")
+        return self.root.drafts.hashes[self.entry]
+
+    def init_sequence(self, salt_hash=0, parent=None):
+        """Begin a run of tokens.
+
+        Parameters
+        ----------
+        salt_hash : int, default 0
+            Seed of the block hash.
+        parent : int or ImmutableBlock or ImmutableBlocks, optional
+            Sequence hash of the block before, or its handle; without it the block is the first of a sequence.
+        """
+        cdef uint64_t salt = parse_hash(salt_hash, "salt_hash"), parent_hash = 0
+        cdef bint has_parent = parse_parent(parent, self.root.pool, &parent_hash)
+        self.root.check_held(self.entry)
+        self.root.need_drafts().begin(self.entry, self.block_id(), salt, has_parent, parent_hash)
+
+    def add_token(self, token_id):
+        """Append one token; ValueError when the block is full."""
+        self.add_tokens((token_id,))
+
+    def add_tokens(self, token_ids):
+        """Append tokens; ValueError, and nothing appended, when they do not all fit."""
+        cdef TokenBuffer tokens = as_token_buffer(token_ids)
+        self.root.check_held(self.entry)
+        self.root.need_drafts().add(self.entry, self.block_id(), tokens.data, tokens.size)
+
+    def pop_token(self):
+        """Take the last token back and return it."""
+        return self.pop_tokens(1)[0]
+
+    def pop_tokens(self, Py_ssize_t n):
+        """Take the last n tokens back and return them as a list, in their order."""
+        cdef TokenDrafts drafts
+        self.root.check_held(self.entry)
+        drafts = self.root.need_drafts()
+        drafts.drop_last(self.entry, self.block_id(), n)
+        return [drafts.tokens[self.entry * <Py_ssize_t>drafts.block_size + drafts.counts[self.entry] + i]
+                for i in range(n)]
+
+    def commit(self):
+        """Complete a full block: its tokens stay, and give it its sequence hash. BlockNotComplete when it is not full."""
+        self.root.check_held(self.entry)
+        self.root.need_drafts().complete(self.entry, self.block_id())
+
+    def apply_token_block(self, token_block):
+        """Take the tokens, salt and parent of a :class:`TokenBlock`, and complete the block."""
+        cdef TokenDrafts drafts
+        cdef TokenBuffer tokens
+        cdef uint64_t parent = 0, salt
+        cdef object given = getattr(token_block, "block_size", None)
+        if given is None:
+            raise TypeError(f"token_block must be a TokenBlock, not {type(token_block).__name__}")
+        if given != self.root.pool.block_size:
+            raise ValueError(f"the token block has {given} tokens, the pool's blocks have {self.root.pool.block_size}")
+        tokens = as_token_buffer(token_block.tokens)
+        salt = parse_hash(token_block.salt_hash, "salt_hash")
+        has_parent = token_block.parent_sequence_hash is not None
+        if has_parent:
+            parent = parse_hash(token_block.parent_sequence_hash, "parent_sequence_hash")
+        self.root.check_held(self.entry)
+        drafts = self.root.need_drafts()
+        drafts.begin(self.entry, self.block_id(), salt, has_parent, parent)
+        drafts.add(self.entry, self.block_id(), tokens.data, tokens.size)
+        drafts.complete(self.entry, self.block_id())
+        # The sequence may be chained by the other version of the format: its own word counts.
+        drafts.hashes[self.entry] = parse_hash(token_block.sequence_hash, "sequence_hash")
+
+    def reset(self):
+        """Forget the tokens; the block is fresh again."""
+        self.root.check_held(self.entry)
+        if self.root.drafts is not None:
+            self.root.drafts.reset(self.entry)
+
+    def release(self):
+        """Give this block back before the others of its handle. No effect when it is gone already."""
+        cdef kvp_segment segment
+        segment.lease = self.root.lease
+        segment.offset = self.entry
+        segment.stride = 1
+        segment.count = 1
+        self.root.pool.release_segment(&segment)
+
+
+cdef MutableBlock new_mutable_block(MutableBlocks root, Py_ssize_t entry):
+    cdef MutableBlock self = MutableBlock.__new__(MutableBlock)
+    self.root = root
+    self.entry = entry
+    return self

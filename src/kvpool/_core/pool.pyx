@@ -1,0 +1,587 @@
+"""The block pool."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+from libc.math cimport isnan
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from kvpool._core.handle cimport bool_array, int32_array, new_lease, uint8_array, uint64_array
+from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
+from kvpool._core.hashing cimport parse_block_size
+from kvpool._core.immutable_blocks cimport new_immutable_blocks
+from kvpool._core.libkvp cimport *
+from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
+from kvpool._core.pool_core cimport Counts, HoldRecord, PoolCore
+from kvpool._core.registration cimport Registration, new_registration
+from kvpool._core.scattered_blocks cimport new_scattered_blocks
+
+import operator
+import os
+
+import numpy as np
+
+from kvpool.errors import (AllocationTimeout, CorruptionError, InvalidMutableBlock, NotEnoughBlocksAvailable,
+                           ResetError)
+from kvpool.types.block_state import BlockState
+from kvpool.types.evicted_blocks import EvictedBlocks
+from kvpool.types.eviction_reason import EvictionReason
+from kvpool.types.hold import Hold
+from kvpool.types.pool_event import PoolEvent, PoolEventKind
+from kvpool.types.pool_status import PoolStatus
+from kvpool.types.reset_blocks_result import ResetBlocksResult
+
+cdef dict STATES = {state.value: state for state in BlockState}
+cdef dict KINDS = {kind.value: kind for kind in PoolEventKind}
+cdef dict REASONS = {reason.value: reason for reason in EvictionReason}
+cdef bytes RESET = bytes([EvictionReason.RESET])
+
+
+cdef object parse_int(object value, str name, object low, object high):
+    """Return an argument as an int in [low, high] (no bound if None); a bool is taken for a mistake."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not bool")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}") from None
+    if number < low or (high is not None and number > high):
+        shown = number if number.bit_length() <= 128 else f"an int of {number.bit_length()} bits"
+        raise ValueError(f"{name} = {shown} is not {f'at least {low}' if high is None else f'in [{low}, {high}]'}")
+    return number
+
+
+cdef int64_t parse_seconds(object value, str name, bint zero_is_allowed) except -1:
+    """Nanoseconds of a positive number of seconds; INT64_MAX for more than fit."""
+    cdef double seconds
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    try:
+        seconds = value
+    except TypeError:
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}") from None
+    except OverflowError:
+        return INT64_MAX
+    if isnan(seconds) or seconds < 0 or (seconds == 0 and not zero_is_allowed):
+        raise ValueError(f"{name} = {value} is not {'at least' if zero_is_allowed else 'above'} 0 seconds")
+    return INT64_MAX if seconds >= 9.2e9 else <int64_t>(seconds * 1e9 + 0.5)
+
+
+cdef object evicted_blocks(const kvp_identity *identities, uint32_t n, bytes reason):
+    cdef uint32_t i
+    cdef bytes hashes = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>n)
+    cdef bytes ids = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>n)
+    for i in range(n):
+        (<uint64_t *>PyBytes_AS_STRING(hashes))[i] = identities[i].hash
+        (<int32_t *>PyBytes_AS_STRING(ids))[i] = identities[i].id
+    return EvictedBlocks(uint64_array(hashes), int32_array(ids), uint8_array(reason * n))
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class BlockPool(PoolCore):
+    """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
+
+    Parameters
+    ----------
+    num_blocks : int
+        Blocks of the pool, in [1, 2**31 - 102].
+    block_size : int, default 16
+        Tokens of a block, in [1, 2**20].
+    duplicates : {"share", "keep"}, default "share"
+        What registering a hash does that is registered already: give the new block back and share the registered one, or keep both.
+    clock : callable, optional
+        Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
+    event_capacity : int, default 0
+        Registrations and removals that are remembered for :meth:`events`; 0 remembers none.
+    name : str, default ""
+        For people who look at several pools.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument is of the wrong kind or out of its bounds, which the message names.
+    MemoryError
+        The pool's tables, about 44 bytes a block, do not fit.
+
+    Notes
+    -----
+    The pool is safe to use from several threads. It keeps blocks' identities, not their memory.
+
+    Examples
+    --------
+    >>> from kvpool import BlockPool, sequence_hashes
+    >>> pool = BlockPool(num_blocks=64, block_size=4)
+    >>> hashes = sequence_hashes(range(12), block_size=4)
+    >>> cached = pool.match_sequence_hashes(hashes)
+    >>> fresh = pool.allocate_blocks(len(hashes) - len(cached))
+    >>> filled = pool.register_blocks(fresh, hashes[len(cached):])
+    >>> del cached, filled
+    >>> len(pool.match_sequence_hashes(hashes))
+    3
+    """
+
+    def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=0, name=""):
+        cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
+        cdef uint64_t events = parse_int(event_capacity, "event_capacity", 0, 2**32)
+        self.block_size = parse_block_size(block_size)
+        if duplicates not in ("share", "keep"):
+            raise ValueError(f"duplicates = {duplicates!r} is neither 'share' nor 'keep'")
+        if clock is not None and not callable(clock):
+            raise TypeError(f"clock must be callable, not {type(clock).__name__}")
+        if not isinstance(name, str):
+            raise TypeError(f"name must be a str, not {type(name).__name__}")
+        self.name = name
+        self.duplicates = duplicates
+        self.clock = clock
+        self.create(blocks, duplicates == "keep", events, os.urandom(16))
+
+    def __reduce__(self):
+        raise TypeError("BlockPool cannot be copied or pickled: its handles belong to it")
+
+    def __repr__(self):
+        cdef Counts counts
+        self.read_counts(&counts)
+        named = f" {self.name!r}" if self.name else ""
+        return (f"<BlockPool{named} of {counts.total} blocks of {self.block_size} tokens: {counts.empty} empty, "
+                f"{counts.cached} cached, {counts.active} active>")
+
+    # What the pool is at this moment ----------------------------------------------------------------------------------
+
+    @property
+    def total_blocks(self):
+        """Blocks of the pool."""
+        return self.num_blocks
+
+    @property
+    def available_blocks(self):
+        """Blocks that can be allocated now: empty and cached ones."""
+        cdef Counts counts
+        self.read_counts(&counts)
+        return counts.empty + counts.cached
+
+    @property
+    def usage_rate(self):
+        """Share of the blocks that is held, in [0, 1]."""
+        cdef Counts counts
+        self.read_counts(&counts)
+        return counts.active / <double>counts.total
+
+    @property
+    def cache_hit_rate(self):
+        """Blocks returned by ``match_sequence_hashes`` for each hash it was asked for, in [0, 1]; 0 before the first."""
+        cdef Counts counts
+        cdef kvp_stats stats = self.read_counts(&counts)
+        if stats.match_hashes_requested == 0:
+            return 0.0
+        return stats.match_blocks_returned / <double>stats.match_hashes_requested
+
+    def status(self):
+        """Return a :class:`PoolStatus`: block counts and counters of one moment."""
+        cdef Counts counts
+        cdef kvp_stats s = self.read_counts(&counts)
+        return PoolStatus(counts.total, counts.empty, counts.cached, counts.active, counts.empty + counts.cached,
+                          counts.mutable, counts.active - counts.mutable, s.allocations, s.allocations_from_empty,
+                          s.evictions, s.registrations, s.duplicates, s.match_hashes_requested,
+                          s.match_blocks_returned, s.scan_hashes_requested, s.scan_blocks_returned, s.touches,
+                          s.resets, counts.waiting)
+
+    def block_state(self, block_id):
+        """Return the :class:`BlockState` of a block id in [0, num_blocks)."""
+        cdef uint8_t state
+        self.read_states(parse_int(block_id, "block_id", 0, self.num_blocks - 1), 1, &state)
+        return STATES[state]
+
+    def block_states(self):
+        """Return the value of :class:`BlockState` of every block, a uint8 array of shape (num_blocks,)."""
+        cdef bytes states = PyBytes_FromStringAndSize(NULL, self.num_blocks)
+        self.read_states(0, self.num_blocks, <uint8_t *>PyBytes_AS_STRING(states))
+        return uint8_array(states)
+
+    cdef list read_hold_list(self):
+        """Live holds as (owner, since, blocks, kind), oldest first."""
+        cdef Counts counts
+        cdef HoldRecord *records
+        cdef uint64_t i, found
+        with self.owners_lock:  # no named handle dies before its name has a reference here
+            while True:
+                self.read_counts(&counts)
+                records = <HoldRecord *>PyMem_Malloc((counts.leases + 1) * sizeof(HoldRecord))
+                if records == NULL:
+                    raise MemoryError(f"no memory for {counts.leases} holds")
+                found = self.read_holds(records, counts.leases + 1)
+                if found <= counts.leases + 1:
+                    break
+                PyMem_Free(records)
+            try:
+                return [(None if records[found - 1 - i].owner == NULL else <object>records[found - 1 - i].owner,
+                         records[found - 1 - i].since, records[found - 1 - i].blocks,
+                         "mutable" if records[found - 1 - i].is_mutable else "immutable") for i in range(found)]
+            finally:
+                PyMem_Free(records)
+
+    def outstanding(self):
+        """Return who holds blocks: a :class:`Hold` for each live handle that holds any, oldest first."""
+        cdef int64_t now = self.now()
+        return [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, since, blocks, kind in self.read_hold_list()]
+
+    cdef object shortage(self, object requested, bint waited):
+        """Return the error for too few blocks, with holds summed up by owner and kind, largest first."""
+        cdef Counts counts
+        cdef int64_t now = self.now()
+        cdef dict sums = {}
+        self.read_counts(&counts)
+        for owner, since, blocks, kind in self.read_hold_list():
+            key = (id(owner), kind)
+            before = sums.get(key)
+            sums[key] = (owner, kind, blocks, since) if before is None else (owner, kind, before[2] + blocks, before[3])
+        holders = [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, kind, blocks, since in sums.values()]
+        holders.sort(key=lambda hold: -hold.blocks)
+        error = AllocationTimeout if waited else NotEnoughBlocksAvailable
+        return error(requested, counts.empty + counts.cached, counts.total, holders)
+
+    def events(self, since=0):
+        """Return what happened to the registry from a sequence number on.
+
+        Parameters
+        ----------
+        since : int, default 0
+            Sequence number of the first event wanted. If the first one returned is later, those between were dropped from the ring.
+
+        Returns
+        -------
+        list of PoolEvent
+        """
+        cdef Counts counts
+        cdef uint64_t start = parse_int(since, "since", 0, 2**64 - 1), first = 0, count, i, room
+        cdef kvp_event *events
+        self.read_counts(&counts)
+        if start >= counts.next_event or self.shared.pool.events.capacity == 0:
+            return []
+        room = min(counts.next_event - start, self.shared.pool.events.capacity)
+        events = <kvp_event *>PyMem_Malloc(room * sizeof(kvp_event))
+        if events == NULL:
+            raise MemoryError(f"no memory for {room} events")
+        try:
+            count = self.read_events(start, events, room, &first)
+            return [PoolEvent(first + i, KINDS[events[i].kind],
+                              None if events[i].id == KVP_NO_BLOCK else events[i].hash,
+                              events[i].parent if events[i].has_parent else None,
+                              None if events[i].id == KVP_NO_BLOCK else events[i].id,
+                              REASONS.get(events[i].reason)) for i in range(count)]
+        finally:
+            PyMem_Free(events)
+
+    def check_invariants(self):
+        """Check every internal count and link, O(num_blocks).
+
+        Raises
+        ------
+        CorruptionError
+            Names what does not hold.
+        """
+        cdef void *scratch = PyMem_Calloc(self.num_blocks, 5)
+        cdef const char *broken
+        if scratch == NULL:
+            raise MemoryError(f"no memory to check {self.num_blocks} blocks")
+        broken = self.check(scratch)
+        PyMem_Free(scratch)
+        if broken != NULL:
+            raise CorruptionError((<bytes>broken).decode())
+
+    # What the pool does -----------------------------------------------------------------------------------------------
+
+    def allocate_blocks(self, n, *, timeout=None, owner=None):
+        """Take n blocks out of the inactive pool, all or none: empty ones first, then by evicting.
+
+        Parameters
+        ----------
+        n : int
+            Blocks, at least 0.
+        timeout : float, optional
+            Seconds to wait, in turn, for blocks that are held; without it the call fails at once. ``inf`` waits without limit.
+        owner : object, optional
+            For whom; shown by :meth:`outstanding` and in errors.
+
+        Returns
+        -------
+        MutableBlocks
+            Its ``evicted`` tells what was evicted for it.
+
+        Raises
+        ------
+        NotEnoughBlocksAvailable
+            Fewer than n are available; with a timeout, :class:`AllocationTimeout`. Says who holds the rest.
+        """
+        cdef int64_t count = 0, now, patience
+        cdef uint32_t num_evicted = 0, room
+        cdef kvp_lease *lease
+        cdef kvp_status status = KVP_RETRY
+        cdef MutableBlocks blocks
+        cdef bytes evicted = None
+        if type(n) is int and 0 <= n <= self.num_blocks:
+            count = n
+        else:
+            n = parse_int(n, "n", 0, None)
+            if n > self.num_blocks:
+                raise self.shortage(n, False)
+            count = n
+        patience = 0 if timeout is None else parse_seconds(timeout, "timeout", True)
+        if count == 0:
+            return new_mutable_blocks(self, NULL, owner, None)
+        now = self.now()
+        lease = new_lease(count, True, owner)
+        blocks = new_mutable_blocks(self, lease, owner, None)
+        # Read without the lock: a guess. Should it be too small by then, the core says so.
+        room = <uint32_t>max(count - self.shared.pool.empty.count, 0)
+        if patience > 0:
+            evicted = PyBytes_FromStringAndSize(NULL, 8 * count)
+            status = self.allocate_in_turn(lease, now, <uint64_t *>PyBytes_AS_STRING(evicted), &num_evicted,
+                                           -1 if patience == INT64_MAX else patience)
+        while status == KVP_RETRY:
+            if room:
+                evicted = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>room)
+            status = self.allocate(lease, now, <uint64_t *>PyBytes_AS_STRING(evicted) if room else NULL, room,
+                                   &num_evicted)
+            room = <uint32_t>count
+        if status == KVP_NOT_ENOUGH:
+            raise self.shortage(n, patience > 0)
+        if status != KVP_OK:
+            raise MemoryError("no memory to wait for blocks")
+        if num_evicted:
+            blocks.evicted_hashes = evicted if len(evicted) == 8 * num_evicted else evicted[:8 * num_evicted]
+        return blocks
+
+    def register_blocks(self, blocks, sequence_hashes=None, *, parent=None, priority=None, ttl=None):
+        """Give blocks their sequence hashes: from now on they can be matched, and shared.
+
+        Parameters
+        ----------
+        blocks : MutableBlocks, MutableBlock, or list of these
+            Consumed by the call.
+        sequence_hashes : array of uint64 or sequence of int, optional
+            One for each block, each the child of the one before. By default those of the blocks' own tokens.
+        parent : int or ImmutableBlock or ImmutableBlocks, optional
+            Sequence hash of the block before the first one, or the handle whose last block it is. Without it, the block after which
+            the last match that missed ``sequence_hashes[0]`` had stopped.
+        priority : int, optional
+            Retention level in [0, 100], 35 by default; lower levels are evicted first.
+        ttl : float, optional
+            Seconds for which the priority (100, if none is given) counts; afterwards it is at most 35.
+
+        Returns
+        -------
+        ImmutableBlocks
+            As many blocks, in the same order; where a hash was registered already, see ``duplicates``.
+
+        Raises
+        ------
+        InvalidMutableBlock
+            A block was registered or released already, is named twice, or has tokens with another hash.
+        BlockNotComplete
+            A block has no hash given, or tokens but not all.
+        ForeignHandle
+            A block or the parent is of another pool.
+        ValueError
+            The numbers of blocks and hashes differ, or priority or ttl is out of range.
+        """
+        cdef Registration registration = new_registration(self, blocks, sequence_hashes, parent)
+        cdef int64_t now, lifetime
+        cdef uint32_t at = 0
+        cdef kvp_lease *lease
+        if priority is not None:
+            registration.arguments.level = parse_int(priority, "priority", 0, KVP_NUM_LEVELS - 1)
+        lifetime = 0 if ttl is None else parse_seconds(ttl, "ttl", False)
+        if registration.count == 0:
+            return new_immutable_blocks(self, NULL, registration.first_owner())
+        now = self.now()
+        if ttl is not None and lifetime < INT64_MAX - now:
+            registration.arguments.expiry = now + lifetime
+        elif ttl is not None and priority is None:
+            registration.arguments.level = KVP_NUM_LEVELS - 1  # a time-to-live without end
+        owner = registration.first_owner()
+        lease = new_lease(registration.count, False, owner)
+        if self.register(&registration.arguments, now, lease, &at) != KVP_OK:
+            kvp_lease_unshare(lease)
+            raise InvalidMutableBlock(f"block {at} of {registration.count} was registered or released already, "
+                                      f"or is named twice")
+        return new_immutable_blocks(self, lease, owner)
+
+    def match_sequence_hashes(self, hashes, *, owner=None):
+        """Hold the longest cached prefix of a prompt.
+
+        Parameters
+        ----------
+        hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
+            Sequence hashes of the prompt's blocks, from the first.
+        owner : object, optional
+            For whom; shown by :meth:`outstanding` and in errors.
+
+        Returns
+        -------
+        ImmutableBlocks
+            The blocks of ``hashes[:k]`` for the largest k for which all are registered; k may be 0.
+        """
+        cdef HashArgument argument
+        cdef kvp_lease *lease
+        cdef int64_t now = self.now()
+        open_hashes(&argument, hashes, self.block_size, "hashes")
+        try:
+            lease = new_lease(argument.count, False, owner)
+            self.hold_prefix(argument.data, argument.count, now, lease)
+        finally:
+            close_hashes(&argument)
+        return new_immutable_blocks(self, lease, owner)
+
+    def match_scattered(self, hashes, *, owner=None):
+        """Hold every registered one among the hashes, going on after misses.
+
+        Parameters
+        ----------
+        hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
+        owner : object, optional
+
+        Returns
+        -------
+        ScatteredBlocks
+            Aligned with ``hashes``.
+        """
+        cdef HashArgument argument
+        cdef kvp_lease *lease
+        cdef int64_t now = self.now()
+        open_hashes(&argument, hashes, self.block_size, "hashes")
+        try:
+            lease = new_lease(argument.count, False, owner)
+            self.hold_each(argument.data, argument.count, now, lease)
+        finally:
+            close_hashes(&argument)
+        return new_scattered_blocks(self, lease, owner, lease.count)
+
+    def contains(self, hashes):
+        """Whether each hash is registered, a bool array of shape (n,); takes no blocks."""
+        cdef HashArgument argument
+        cdef int32_t *ids
+        cdef uint32_t i
+        cdef bytes found
+        open_hashes(&argument, hashes, self.block_size, "hashes")
+        try:
+            found = PyBytes_FromStringAndSize(NULL, argument.count)
+            ids = new_ids(argument.count)
+            self.find_each(argument.data, argument.count, ids)
+            for i in range(argument.count):
+                (<uint8_t *>PyBytes_AS_STRING(found))[i] = ids[i] != KVP_NO_BLOCK
+            PyMem_Free(ids)
+        finally:
+            close_hashes(&argument)
+        return bool_array(found)
+
+    def match_lengths(self, prompts):
+        """How long a prefix :meth:`match_sequence_hashes` would find for each prompt; takes no blocks.
+
+        Parameters
+        ----------
+        prompts : iterable of arrays of uint64 (or of what else names hashes)
+
+        Returns
+        -------
+        ndarray of int64, shape (number of prompts,)
+            Blocks.
+        """
+        cdef HashArgument argument
+        cdef int32_t *ids
+        cdef list lengths = []
+        for i, prompt in enumerate(prompts):
+            open_hashes(&argument, prompt, self.block_size, f"prompts[{i}]")
+            try:
+                ids = new_ids(argument.count)
+                lengths.append(self.find_prefix(argument.data, argument.count, ids))
+                PyMem_Free(ids)
+            finally:
+                close_hashes(&argument)
+        return np.array(lengths, dtype=np.int64)
+
+    def touch(self, hashes):
+        """Make the registered ones among the hashes the most recently used; return how many they are."""
+        cdef HashArgument argument
+        cdef int32_t *ids
+        cdef uint32_t found
+        open_hashes(&argument, hashes, self.block_size, "hashes")
+        try:
+            ids = new_ids(argument.count)
+            found = self.touch_hashes(argument.data, argument.count, ids)
+            PyMem_Free(ids)
+        finally:
+            close_hashes(&argument)
+        return found
+
+    def reset(self):
+        """Forget every cached block.
+
+        Returns
+        -------
+        EvictedBlocks
+            What was cached, by ascending id.
+
+        Raises
+        ------
+        ResetError
+            Blocks are held; says by whom.
+        """
+        cdef uint32_t room = <uint32_t>self.num_blocks, count = 0
+        cdef kvp_identity *identities = <kvp_identity *>PyMem_Malloc(room * sizeof(kvp_identity))
+        cdef kvp_status status
+        if identities == NULL:
+            raise MemoryError(f"no memory to report {room} blocks")
+        try:
+            status = self.reset_all(identities, room, &count)
+            if status == KVP_OK:
+                return evicted_blocks(identities, count, RESET)
+        finally:
+            PyMem_Free(identities)
+        held = self.shortage(self.num_blocks, False)
+        raise ResetError(f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks are held; "
+                         f"by {held.describe_holders()}")
+
+    def reset_blocks(self, hashes):
+        """Forget the cached blocks of these hashes, and the cached blocks that continue them.
+
+        Parameters
+        ----------
+        hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
+
+        Returns
+        -------
+        ResetBlocksResult
+            Held blocks are left as they are, and named in it.
+        """
+        cdef HashArgument argument
+        cdef kvp_identity *identities = NULL
+        cdef uint8_t *outcomes = NULL
+        cdef uint32_t count = 0, room
+        cdef kvp_status status = KVP_RETRY
+        open_hashes(&argument, hashes, self.block_size, "hashes")
+        try:
+            room = argument.count
+            outcomes = <uint8_t *>PyMem_Malloc(argument.count + 1)
+            while status == KVP_RETRY:
+                PyMem_Free(identities)
+                identities = <kvp_identity *>PyMem_Malloc((<size_t>room + 1) * sizeof(kvp_identity))
+                if identities == NULL or outcomes == NULL:
+                    raise MemoryError(f"no memory to report {room} blocks")
+                status = self.reset_some(argument.data, argument.count, outcomes, identities, room, &count)
+                room = count
+            given = uint64_array((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
+            outcome = np.frombuffer((<const char *>outcomes)[:argument.count], dtype=np.uint8)
+            return ResetBlocksResult(evicted_blocks(identities, count, RESET), given[outcome == KVP_RESET_NOT_FOUND],
+                                     given[outcome == KVP_RESET_HELD])
+        finally:
+            PyMem_Free(identities)
+            PyMem_Free(outcomes)
+            close_hashes(&argument)
+
+
+cdef int32_t *new_ids(uint32_t n) except NULL:
+    cdef int32_t *ids = <int32_t *>PyMem_Malloc((<size_t>n + 1) * sizeof(int32_t))
+    if ids == NULL:
+        raise MemoryError(f"no memory to look {n} hashes up")
+    return ids

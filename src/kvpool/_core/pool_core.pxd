@@ -1,0 +1,71 @@
+# What:      the C pool as an object, and the one place where its lock is taken. Handles and BlockPool are built on it.
+# Cost:      one lock and unlock for each method.
+# Ownership: owns the C pool; handles keep the PoolCore alive, so it outlives every lease.
+# Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched, nothing
+#            is allocated and nothing calls out: a finalizer that ran there would take the lock again, and hang.
+# Errors:    methods return a kvp_status unless they can raise; kvp_status.pyx turns one into an exception.
+
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+
+from kvpool._core.libkvp cimport (kvp_event, kvp_identity, kvp_lease, kvp_pool, kvp_registration, kvp_segment,
+                                  kvp_shared_pool, kvp_stats, kvp_status)
+
+
+# Numbers of one moment.
+cdef struct Counts:
+    int32_t total
+    int32_t empty
+    int32_t cached
+    int32_t active
+    int32_t mutable
+    uint64_t waiting
+    uint64_t leases
+    uint64_t next_event
+
+
+# One live lease, as outstanding() and errors tell of it. `owner` is borrowed from a handle: valid under the GIL only.
+cdef struct HoldRecord:
+    const void *owner
+    int64_t since
+    uint32_t blocks
+    bint is_mutable
+
+
+cdef class PoolCore:
+    cdef kvp_shared_pool *shared   # owned
+    cdef readonly int32_t num_blocks
+    cdef readonly size_t block_size
+    cdef object clock              # kept alive for now(); None: the system's steady clock
+    cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
+
+    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, bytes secret) except -1
+    cdef int64_t now(self) except? -1
+    cdef void drop(self, kvp_lease *lease) noexcept
+    cdef kvp_status release(self, kvp_lease *lease) noexcept nogil
+    cdef kvp_status release_segment(self, const kvp_segment *segment) noexcept nogil
+    cdef kvp_status allocate(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
+                             uint32_t *num_evicted) noexcept nogil
+    cdef kvp_status allocate_in_turn(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t *num_evicted,
+                                     int64_t timeout) except *
+    cdef kvp_status register(self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
+                             uint32_t *at) noexcept nogil
+    cdef void hold_prefix(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
+    cdef void hold_each(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
+    cdef uint32_t find_prefix(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
+    cdef uint32_t find_each(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
+    cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
+    cdef kvp_status share(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
+    cdef kvp_status join(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease,
+                         uint32_t *at) noexcept nogil
+    cdef kvp_status upgrade(self, int32_t id, uint32_t generation, uint64_t hash, int64_t now,
+                            kvp_lease *lease) noexcept nogil
+    cdef kvp_status reset_all(self, kvp_identity *evicted, uint32_t room, uint32_t *count) noexcept nogil
+    cdef kvp_status reset_some(self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes, kvp_identity *evicted,
+                               uint32_t room, uint32_t *count) noexcept nogil
+    cdef bint read_hashes(self, const kvp_lease *lease, uint64_t *hashes) noexcept nogil
+    cdef uint32_t generation_of(self, int32_t id) noexcept nogil
+    cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil
+    cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil
+    cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil
+    cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil
+    cdef const char *check(self, void *scratch) noexcept nogil

@@ -1,0 +1,274 @@
+"""The pool's one lock, and what is done under it."""
+
+cimport cython
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from libc.math cimport isfinite, llround
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from kvpool._core.libkvp cimport *
+
+import threading
+
+
+cdef extern from "<time.h>" nogil:
+    """
+    #ifndef CLOCK_MONOTONIC_COARSE
+    #define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
+    #endif
+    """
+    ctypedef long time_t
+    cdef struct timespec:
+        time_t tv_sec
+        long tv_nsec
+    const int CLOCK_MONOTONIC
+    const int CLOCK_MONOTONIC_COARSE
+    int clock_gettime(int clock, timespec *time)
+
+
+cdef inline int64_t read_clock(int clock) noexcept nogil:
+    cdef timespec time
+    clock_gettime(clock, &time)
+    return <int64_t>time.tv_sec * 1000000000 + time.tv_nsec
+
+
+cdef class PoolCore:
+    """The C pool and its lock. Base of :class:`BlockPool`; not useful by itself."""
+
+    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, bytes secret) except -1:
+        cdef kvp_pool_config config
+        cdef kvp_shared_pool *shared
+        config.num_blocks = num_blocks
+        config.keeps_duplicates = keeps_duplicates
+        config.event_capacity = event_capacity
+        memcpy(config.secret, <const char *>secret, sizeof(config.secret))
+        shared = <kvp_shared_pool *>PyMem_Malloc(sizeof(kvp_shared_pool))
+        if shared == NULL or kvp_shared_pool_init(shared, &config) != KVP_OK:
+            PyMem_Free(shared)
+            raise MemoryError(f"no memory for a pool of {num_blocks} blocks")
+        self.shared = shared
+        self.num_blocks = num_blocks
+        self.owners_lock = threading.Lock()
+        return 0
+
+    def __dealloc__(self):
+        if self.shared != NULL:
+            kvp_shared_pool_destroy(self.shared)
+            PyMem_Free(self.shared)
+
+    cdef int64_t now(self) except? -1:
+        """Nanoseconds of the pool's clock. The system's is read with a resolution of some milliseconds."""
+        cdef double seconds
+        if self.clock is None:
+            return read_clock(CLOCK_MONOTONIC_COARSE)
+        seconds = self.clock()
+        if not isfinite(seconds) or not -9e9 < seconds < 9e9:
+            raise ValueError(f"the pool's clock returned {seconds}, which is not within 9e9 seconds of 0")
+        return llround(seconds * 1e9)
+
+    cdef void drop(self, kvp_lease *lease) noexcept:
+        kvp_shared_pool_drop(self.shared, lease)
+
+    cdef kvp_status release(self, kvp_lease *lease) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_release(&self.shared.pool, lease)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status release_segment(self, const kvp_segment *segment) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_release_segment(&self.shared.pool, segment)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status allocate(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
+                             uint32_t *num_evicted) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_allocate(&self.shared.pool, lease, now, evicted, max_evicted, num_evicted)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status allocate_in_turn(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t *num_evicted,
+                                     int64_t timeout) except *:
+        """Allocate, behind those who wait already; wait up to timeout nanoseconds (negative: without limit)."""
+        cdef kvp_waiter waiter
+        cdef kvp_status status = KVP_NOT_ENOUGH
+        cdef kvp_wait_result woken
+        cdef int64_t start = read_clock(CLOCK_MONOTONIC), left = timeout
+        if kvp_waiter_init(&waiter, lease, evicted) != KVP_OK:
+            return KVP_NO_MEMORY
+        kvp_shared_pool_enter(self.shared)
+        if self.shared.first == NULL:
+            status = kvp_pool_allocate(&self.shared.pool, lease, now, evicted, lease.count, num_evicted)
+        if status != KVP_OK:
+            kvp_shared_pool_enqueue(self.shared, &waiter)
+        kvp_shared_pool_leave(self.shared)
+        if status == KVP_OK:
+            kvp_waiter_destroy(&waiter)
+            return status
+        try:
+            while True:
+                with nogil:
+                    woken = kvp_waiter_wait(&waiter, left)
+                if woken != KVP_INTERRUPTED:
+                    break
+                PyErr_CheckSignals()
+                if timeout >= 0:
+                    left = max(timeout - (read_clock(CLOCK_MONOTONIC) - start), 0)
+        except BaseException:
+            kvp_shared_pool_enter(self.shared)
+            kvp_shared_pool_withdraw(self.shared, &waiter)
+            kvp_pool_release(&self.shared.pool, lease)  # in case it was granted meanwhile
+            kvp_shared_pool_leave(self.shared)
+            kvp_waiter_destroy(&waiter)
+            raise
+        # Woken or not, the grant is decided under the lock: it may have come between the timeout and here.
+        kvp_shared_pool_enter(self.shared)
+        kvp_shared_pool_withdraw(self.shared, &waiter)
+        status = KVP_OK if waiter.is_granted else KVP_NOT_ENOUGH
+        kvp_shared_pool_leave(self.shared)
+        num_evicted[0] = waiter.num_evicted
+        kvp_waiter_destroy(&waiter)
+        return status
+
+    cdef kvp_status register(self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
+                             uint32_t *at) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_register(&self.shared.pool, registration, now, lease, at)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef void hold_prefix(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        kvp_pool_match(&self.shared.pool, hashes, n, now, lease)
+        kvp_shared_pool_leave(self.shared)
+
+    cdef void hold_each(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        kvp_pool_match_scattered(&self.shared.pool, hashes, n, now, lease)
+        kvp_shared_pool_leave(self.shared)
+
+    cdef uint32_t find_prefix(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t found = kvp_hash_index_find_prefix(&self.shared.pool.index, hashes, n, ids)
+        kvp_shared_pool_leave(self.shared)
+        return found
+
+    cdef uint32_t find_each(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t found = kvp_hash_index_find_each(&self.shared.pool.index, hashes, n, ids)
+        kvp_shared_pool_leave(self.shared)
+        return found
+
+    cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t found = kvp_pool_touch(&self.shared.pool, hashes, n, ids)
+        kvp_shared_pool_leave(self.shared)
+        return found
+
+    cdef kvp_status share(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_share(&self.shared.pool, parts, n, now, lease)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status join(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease,
+                         uint32_t *at) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_join(&self.shared.pool, parts, n, now, lease, at)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status upgrade(self, int32_t id, uint32_t generation, uint64_t hash, int64_t now,
+                            kvp_lease *lease) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_upgrade(&self.shared.pool, id, generation, hash, now, lease)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status reset_all(self, kvp_identity *evicted, uint32_t room, uint32_t *count) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_reset(&self.shared.pool, evicted, room, count)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status reset_some(self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes, kvp_identity *evicted,
+                               uint32_t room, uint32_t *count) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_reset_blocks(&self.shared.pool, hashes, n, outcomes, evicted, room, count)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef bint read_hashes(self, const kvp_lease *lease, uint64_t *hashes) noexcept nogil:
+        """Sequence hashes of a lease's blocks; False when it is not live, and its blocks may be anyone's."""
+        cdef uint32_t i
+        kvp_shared_pool_enter(self.shared)
+        cdef bint is_live = lease.is_live
+        if is_live:
+            for i in range(lease.count):
+                hashes[i] = self.shared.pool.table.rows[lease.ids[i]].hash
+        kvp_shared_pool_leave(self.shared)
+        return is_live
+
+    cdef uint32_t generation_of(self, int32_t id) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t generation = self.shared.pool.table.rows[id].generation
+        kvp_shared_pool_leave(self.shared)
+        return generation
+
+    cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil:
+        """Values of BlockState for ids [first, first + n)."""
+        cdef int32_t i
+        cdef const kvp_block *row
+        kvp_shared_pool_enter(self.shared)
+        for i in range(n):
+            row = &self.shared.pool.table.rows[first + i]
+            if kvp_block_is_registered(row):
+                states[i] = 4 if row.refs > 0 else 8
+            else:
+                states[i] = 2 if row.refs > 0 else 1
+        kvp_shared_pool_leave(self.shared)
+
+    cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_pool *pool = &self.shared.pool
+        cdef kvp_stats stats = pool.stats
+        counts.total = pool.table.num_blocks
+        counts.empty = pool.empty.count
+        counts.cached = pool.num_cached
+        counts.active = pool.num_active + pool.num_mutable
+        counts.mutable = pool.num_mutable
+        counts.waiting = self.shared.num_waiters
+        counts.leases = pool.num_leases
+        counts.next_event = pool.events.next
+        kvp_shared_pool_leave(self.shared)
+        return stats
+
+    cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil:
+        """Live leases, oldest last; returns how many there are, which may be more than there was room for."""
+        cdef uint64_t count = 0
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_lease *lease = self.shared.pool.leases
+        while lease != NULL:
+            if count < room:
+                holds[count].owner = lease.owner
+                holds[count].since = lease.since
+                holds[count].blocks = lease.held
+                holds[count].is_mutable = lease.is_mutable
+            count += 1
+            lease = lease.next
+        kvp_shared_pool_leave(self.shared)
+        return count
+
+    cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint64_t count = kvp_event_ring_read(&self.shared.pool.events, since, events, room, first)
+        kvp_shared_pool_leave(self.shared)
+        return count
+
+    cdef const char *check(self, void *scratch) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef const char *broken = kvp_pool_check(&self.shared.pool, scratch)
+        kvp_shared_pool_leave(self.shared)
+        return broken

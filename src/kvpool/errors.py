@@ -1,0 +1,97 @@
+"""What can go wrong: every error the pool raises of its own is a :class:`BlockPoolError`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kvpool.types.hold import Hold
+
+__all__ = [
+    "AllocationTimeout",
+    "BlockNotComplete",
+    "BlockPoolError",
+    "CorruptionError",
+    "ForeignHandle",
+    "InvalidMutableBlock",
+    "NotEnoughBlocksAvailable",
+    "ResetError",
+    "StaleHandle",
+]
+
+
+class BlockPoolError(Exception):
+    """Base of all errors of the pool. A call that raises one has changed nothing."""
+
+
+class NotEnoughBlocksAvailable(BlockPoolError):
+    """Fewer blocks are available than were asked for.
+
+    Parameters
+    ----------
+    requested : int
+        Blocks asked for.
+    available : int
+        Blocks that could have been handed out at that moment, empty and cached.
+    total : int, optional
+        Blocks of the pool.
+    holders : sequence of Hold, optional
+        Who holds the rest, largest first: one for each owner and kind, with the number of blocks and the age of its oldest hold.
+
+    Attributes
+    ----------
+    requested, available, total : int
+    holders : tuple of Hold
+    """
+
+    def __init__(self, requested: int, available: int, total: int | None = None, holders: Sequence[Hold] = ()) -> None:
+        self.requested = requested
+        self.available = available
+        self.total = total
+        self.holders = tuple(holders)
+        super().__init__(requested, available, total, self.holders)
+
+    def __str__(self) -> str:
+        text = f"requested {self.requested} blocks, but {self.available} are available"
+        if self.total is not None:
+            text += f" of {self.total}"
+        if self.holders:
+            text += "; held by " + self.describe_holders()
+        return text
+
+    def describe_holders(self) -> str:
+        """Return the five largest holders as text."""
+        named = [
+            f"{'unnamed' if hold.owner is None else repr(hold.owner)} {hold.blocks} {hold.kind} ({hold.age:.1f} s)"
+            for hold in self.holders[:5]
+        ]
+        if len(self.holders) > 5:
+            named.append(f"and {len(self.holders) - 5} more")
+        return ", ".join(named)
+
+
+class AllocationTimeout(NotEnoughBlocksAvailable, TimeoutError):
+    """The blocks did not become available before the timeout."""
+
+
+class BlockNotComplete(BlockPoolError):
+    """A block that is not full of tokens, or not committed, was to be registered or committed."""
+
+
+class InvalidMutableBlock(BlockPoolError):
+    """A mutable block that was registered or released already, or is in the wrong state for the call."""
+
+
+class StaleHandle(BlockPoolError):
+    """A handle that has been released was used."""
+
+
+class ForeignHandle(BlockPoolError):
+    """A handle of one pool was given to another."""
+
+
+class ResetError(BlockPoolError):
+    """The pool cannot be reset while blocks are held."""
+
+
+class CorruptionError(BlockPoolError):
+    """An internal count or link contradicts another: a bug, or a write into the pool's memory."""

@@ -1,0 +1,20 @@
+"""What the pool reports: states, reasons and snapshots."""
+
+from kvpool.types.block_state import BlockState
+from kvpool.types.evicted_blocks import EvictedBlocks
+from kvpool.types.eviction_reason import EvictionReason
+from kvpool.types.hold import Hold
+from kvpool.types.pool_event import PoolEvent, PoolEventKind
+from kvpool.types.pool_status import PoolStatus
+from kvpool.types.reset_blocks_result import ResetBlocksResult
+
+__all__ = [
+    "BlockState",
+    "EvictedBlocks",
+    "EvictionReason",
+    "Hold",
+    "PoolEvent",
+    "PoolEventKind",
+    "PoolStatus",
+    "ResetBlocksResult",
+]

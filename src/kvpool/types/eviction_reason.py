@@ -1,0 +1,16 @@
+"""Why a block lost its identity."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["EvictionReason"]
+
+
+class EvictionReason(enum.IntEnum):
+    """Why a block lost its identity."""
+
+    CAPACITY = 1
+    """An allocation needed its room."""
+    RESET = 2
+    """``reset`` or ``reset_blocks`` was called."""
