@@ -101,6 +101,16 @@ static int32_t evict(kvp_pool *self) {
     }
 }
 
+/* Ask for the index chunk of the victim after the next, and for the row of the one after that. */
+static void ask_for_victims(const kvp_pool *self) {
+    const kvp_block *rows = self->table.rows;
+    int32_t first = kvp_priority_buckets_first(&self->buckets);
+    int32_t second = rows[first < 0 ? 0 : first].next;
+    int32_t third = rows[second].next;
+    KVP_PREFETCH(&self->index.chunks[kvp_hash_index_place(&self->index, rows[third].hash).home]);
+    KVP_PREFETCH(&rows[rows[third].next]);
+}
+
 kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
                              uint32_t *num_evicted) {
     kvp_block *rows = self->table.rows;
@@ -121,6 +131,7 @@ kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint
     if (missing) {
         expire(self);
         for (uint32_t i = 0; i < missing; i++) {
+            ask_for_victims(self);
             int32_t id = evict(self);
             lease->ids[from_empty + i] = id;
             evicted[i] = rows[id].hash;

@@ -62,24 +62,25 @@ static int32_t parent_of(const kvp_pool *self, const kvp_registration *registrat
     return KVP_NO_BLOCK;
 }
 
-/* The mutable block takes its hash, already written to its row, and its place under the parent. */
-static void give_identity(kvp_pool *self, int32_t id, int32_t parent, uint32_t level, int64_t expiry) {
-    kvp_block *row = &self->table.rows[id];
-    row->level = level & 0x7F;
-    row->lineage = KVP_ROOT;
-    if (parent != KVP_NO_BLOCK && self->table.rows[parent].children < KVP_MAX_CHILDREN) {
-        row->lineage = parent + KVP_PARENT_BASE;
-        self->table.rows[parent].children++;
+/* The mutable block takes its hash and its place under the parent; false when it has none. The row is written as a whole: bit fields set
+ * one by one and read together would have to wait for each other. */
+static bool give_identity(kvp_pool *self, int32_t id, uint64_t hash, int32_t parent, uint32_t level, bool is_indexed) {
+    kvp_block *rows = self->table.rows;
+    bool has_parent = parent != KVP_NO_BLOCK && KVP_LIKELY(rows[parent].children < KVP_MAX_CHILDREN);
+    rows[id] = (kvp_block){.hash = hash,
+                           .prev = KVP_NO_BLOCK,
+                           .next = KVP_NO_BLOCK,
+                           .refs = 1,
+                           .generation = rows[id].generation,
+                           .lineage = has_parent ? parent + KVP_PARENT_BASE : KVP_ROOT,
+                           .children = 0,
+                           .level = level & 0x7F,
+                           .is_indexed = is_indexed};
+    if (has_parent) {
+        rows[parent].children++;
         kvp_acquire(self, parent);
     }
-    if (KVP_UNLIKELY(expiry != KVP_NO_EXPIRY))
-        kvp_expiry_heap_set(&self->expiries, id, expiry);
-}
-
-static void add_to_index(kvp_pool *self, int32_t id) {
-    self->table.rows[id].is_indexed = 1;
-    if (KVP_UNLIKELY(kvp_hash_index_insert(&self->index, id) != KVP_OK))
-        kvp_hash_index_rekey(&self->index, self->table.num_blocks);
+    return has_parent;
 }
 
 /* The block becomes the newest copy of the hash that `oldest` is indexed under. */
@@ -148,19 +149,19 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
             continue;
         }
         int32_t parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK);
-        rows[id].hash = hash;
-        rows[id].children = 0;
-        give_identity(self, id, parent, level, registration->expiry);
+        bool has_parent = give_identity(self, id, hash, parent, level, first == KVP_NO_BLOCK);
+        if (KVP_UNLIKELY(registration->expiry != KVP_NO_EXPIRY))
+            kvp_expiry_heap_set(&self->expiries, id, registration->expiry);
         self->num_mutable--;
         self->num_active++;
         if (first != KVP_NO_BLOCK) {
             add_copy(self, id, first);
             continue;
         }
-        add_to_index(self, id);
+        if (KVP_UNLIKELY(kvp_hash_index_insert(&self->index, id) != KVP_OK))
+            kvp_hash_index_rekey(&self->index, self->table.num_blocks);
         if (self->copies)
             self->copies[id] = (kvp_copies){id, id};
-        bool has_parent = rows[id].lineage != KVP_ROOT;
         kvp_event_ring_push(&self->events, (kvp_event){.hash = hash,
                                                        .parent = has_parent ? rows[parent].hash : 0,
                                                        .id = id,
