@@ -29,7 +29,8 @@ const char *kvp_block_table_check(const kvp_block_table *self) {
             continue;
         }
         KVP_REQUIRE(row->level < KVP_NUM_LEVELS, "a block's level is out of range");
-        KVP_REQUIRE(!(row->refs == 0 && kvp_block_is_parked(row)) || row->children > 0, "a parked block has no children");
+        KVP_REQUIRE(!(row->refs == 0 && kvp_block_is_parked(row)) || row->children > 0,
+                    "a parked block has no children");
         int32_t parent = kvp_block_parent(row);
         if (parent == KVP_NO_BLOCK)
             continue;

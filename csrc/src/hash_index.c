@@ -148,8 +148,8 @@ int32_t kvp_hash_index_find_placed(const kvp_hash_index *self, uint64_t hash, kv
 }
 
 /*
- * Both lookups of many hashes go in batches of three passes, so that the cache misses of a batch overlap: ask for the chunks,
- * ask for the rows that the tags point to, then compare.
+ * Both lookups of many hashes go in batches of three passes, so that the cache misses of a batch overlap: ask for the
+ * chunks, ask for the rows that the tags point to, then compare.
  */
 static inline void ask_for_chunks(const kvp_hash_index *self, const uint64_t *hashes, uint32_t n,
                                   kvp_hash_place *places) {

@@ -13,7 +13,8 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
         return KVP_NO_MEMORY;
     bool has_all = kvp_free_list_init(&self->empty, n) == KVP_OK &&
                    kvp_hash_index_init(&self->index, &self->table, config->secret) == KVP_OK &&
-                   kvp_expiry_heap_init(&self->expiries, n) == KVP_OK && kvp_hint_table_init(&self->hints, n) == KVP_OK &&
+                   kvp_expiry_heap_init(&self->expiries, n) == KVP_OK &&
+                   kvp_hint_table_init(&self->hints, n) == KVP_OK &&
                    kvp_event_ring_init(&self->events, config->event_capacity) == KVP_OK;
     if (has_all && config->keeps_duplicates) {
         self->copies = kvp_memory_new((size_t)n, sizeof *self->copies);
@@ -37,7 +38,8 @@ void kvp_pool_destroy(kvp_pool *self) {
     kvp_block_table_destroy(&self->table);
 }
 
-/* Take the block out of the ring of its hash's copies; the next oldest follows it in the index. False when it was the only one. */
+/* Take the block out of the ring of its hash's copies; the next oldest follows it in the index. False when it was the
+ * only one. */
 static bool leave_copies(kvp_pool *self, int32_t id) {
     if (!self->copies || self->copies[id].newer == id)
         return false;
@@ -57,10 +59,9 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     if (!leave_copies(self, id)) {
         kvp_hash_index_remove(&self->index, id);
         rows[id].is_indexed = 0;
-        kvp_event_ring_push(&self->events, (kvp_event){.hash = rows[id].hash,
-                                                       .id = id,
-                                                       .kind = KVP_EVENT_REMOVED,
-                                                       .reason = (uint8_t)reason});
+        kvp_event_ring_push(
+            &self->events,
+            (kvp_event){.hash = rows[id].hash, .id = id, .kind = KVP_EVENT_REMOVED, .reason = (uint8_t)reason});
     }
     int32_t parent = kvp_block_parent(&rows[id]);
     if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))

@@ -17,7 +17,8 @@ static const char *check_references(const kvp_pool *self, uint32_t *owners) {
             if (id == KVP_NO_BLOCK || (lease->is_mutable && kvp_lease_gone(lease)[i]))
                 continue;
             KVP_REQUIRE(id >= 0 && id < self->table.num_blocks, "a lease names what is not a block");
-            KVP_REQUIRE(kvp_block_is_registered(&rows[id]) == !lease->is_mutable, "a lease is of the wrong kind for its block");
+            KVP_REQUIRE(kvp_block_is_registered(&rows[id]) == !lease->is_mutable,
+                        "a lease is of the wrong kind for its block");
             owners[id]++;
             held++;
         }
@@ -80,7 +81,8 @@ static const char *check_copies(const kvp_pool *self) {
             continue;
         int32_t at = id;
         do {
-            KVP_REQUIRE(rows[at].hash == rows[id].hash && kvp_block_is_registered(&rows[at]), "a copy has another hash");
+            KVP_REQUIRE(rows[at].hash == rows[id].hash && kvp_block_is_registered(&rows[at]),
+                        "a copy has another hash");
             KVP_REQUIRE(at == id || !rows[at].is_indexed, "two copies of a hash are in the index");
             KVP_REQUIRE(self->copies[self->copies[at].newer].older == at, "copies are linked one way only");
             KVP_REQUIRE(++in_rings <= self->table.num_blocks, "copies do not come back to the first");

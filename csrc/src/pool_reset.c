@@ -64,8 +64,8 @@ static uint32_t doom(kvp_pool *self, int32_t first, bool *has_children) {
     return added;
 }
 
-/* Doom every cached block that has a doomed ancestor: each goes up until it meets a block whose lot is known, and tells the ones it
- * passed. O(num_blocks). */
+/* Doom every cached block that has a doomed ancestor: each goes up until it meets a block whose lot is known, and tells
+ * the ones it passed. O(num_blocks). */
 static uint32_t doom_descendants(kvp_pool *self) {
     kvp_block *rows = self->table.rows;
     uint32_t added = 0;

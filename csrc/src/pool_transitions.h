@@ -26,7 +26,8 @@ static inline void kvp_acquire(kvp_pool *self, int32_t id) {
     }
 }
 
-/* One reference less, of a registered block. One that gets none joins the newest of its level, and lets go of its parent. */
+/* One reference less, of a registered block. One that gets none joins the newest of its level, and lets go of its
+ * parent. */
 static inline void kvp_let_go(kvp_pool *self, int32_t id) {
     kvp_block *rows = self->table.rows;
     while (--rows[id].refs == 0) {
@@ -77,8 +78,8 @@ static inline void kvp_see_time(kvp_pool *self, int64_t now) {
         self->now = now;
 }
 
-/* Mark the entries gone in their leases and write their blocks to ids. KVP_CONSUMED, with nothing changed, when one is gone already or
- * named twice; *at is its position. */
+/* Mark the entries gone in their leases and write their blocks to ids. KVP_CONSUMED, with nothing changed, when one is
+ * gone already or named twice; *at is its position. */
 kvp_status kvp_take_from_leases(const kvp_segment *segments, uint32_t num_segments, int32_t *ids, uint32_t *at);
 
 /* After kvp_take_from_leases: leases that hold nothing any more are dead. */

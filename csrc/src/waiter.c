@@ -26,7 +26,8 @@ static int64_t clock_now(clockid_t clock) {
     return (int64_t)time.tv_sec * SECOND + time.tv_nsec;
 }
 
-/* Semaphores sleep by the wall clock, which may be set; so the deadline is kept by the steady one and asked again after each sleep. */
+/* Semaphores sleep by the wall clock, which may be set; so the deadline is kept by the steady one and asked again after
+ * each sleep. */
 kvp_wait_result kvp_waiter_wait(kvp_waiter *self, int64_t timeout) {
     bool is_endless = timeout < 0;
     int64_t start = clock_now(CLOCK_MONOTONIC);

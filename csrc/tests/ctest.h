@@ -8,7 +8,7 @@
 #define KVP_EXPECT(condition)                                                                                          \
     do {                                                                                                               \
         if (!(condition)) {                                                                                            \
-            fprintf(stderr, "%s:%d: expected %s\n", __FILE__, __LINE__, #condition);                                  \
+            fprintf(stderr, "%s:%d: expected %s\n", __FILE__, __LINE__, #condition);                                   \
             exit(1);                                                                                                   \
         }                                                                                                              \
     } while (0)

@@ -35,7 +35,8 @@ class NotEnoughBlocksAvailable(BlockPoolError):
     total : int, optional
         Blocks of the pool.
     holders : sequence of Hold, optional
-        Who holds the rest, largest first: one for each owner and kind, with the number of blocks and the age of its oldest hold.
+        Who holds the rest, largest first: one for each owner and kind, with the number of blocks and the age of its
+        oldest hold.
 
     Attributes
     ----------

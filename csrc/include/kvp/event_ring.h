@@ -1,10 +1,8 @@
 /*
- * What:      registrations and removals in the order in which they happened, numbered from 0. A ring: when it is full the
- *            oldest is dropped, which a reader sees as a gap in the numbers.
- * Cost:      32 bytes an entry; O(1) for each event. A ring of capacity 0 records nothing but the numbers.
- * Ownership: owns its entries.
- * Locking:   none here; the caller holds the pool's lock.
- * Errors:    only kvp_event_ring_init can fail (KVP_NO_MEMORY).
+ * What:      registrations and removals in the order in which they happened, numbered from 0. A ring: when it is full
+ * the oldest is dropped, which a reader sees as a gap in the numbers. Cost:      32 bytes an entry; O(1) for each
+ * event. A ring of capacity 0 records nothing but the numbers. Ownership: owns its entries. Locking:   none here; the
+ * caller holds the pool's lock. Errors:    only kvp_event_ring_init can fail (KVP_NO_MEMORY).
  *
  * Invariants:
  *   the events still there are those with number in [next - min(next, capacity), next)
@@ -42,8 +40,8 @@ kvp_status kvp_event_ring_init(kvp_event_ring *self, uint64_t capacity);
 /* Cannot fail. */
 void kvp_event_ring_destroy(kvp_event_ring *self);
 
-/* Copy up to n events from number `since` on, or from the first still there if that is later; stores the number of the first
- * one copied and returns how many. */
+/* Copy up to n events from number `since` on, or from the first still there if that is later; stores the number of the
+ * first one copied and returns how many. */
 uint64_t kvp_event_ring_read(const kvp_event_ring *self, uint64_t since, kvp_event *events, uint64_t n,
                              uint64_t *first);
 

@@ -1,10 +1,10 @@
 /*
- * What:      one hold on blocks: which, since when, for whom. It is what a handle owns, and what a handle that is dropped while
- *            the lock is taken leaves behind on the deferred stack.
- * Cost:      one allocation of 64 + 4 bytes a block (5 when mutable).
- * Ownership: shared by the handle (or the deferred stack) and by the arrays that show its ids; freed with the last of them.
- * Locking:   `shares` is atomic; everything else but the ids of a live lease, which never change, is guarded by the pool's lock.
- * Errors:    kvp_lease_new returns NULL without memory, or when the size overflows.
+ * What:      one hold on blocks: which, since when, for whom. It is what a handle owns, and what a handle that is
+ * dropped while the lock is taken leaves behind on the deferred stack. Cost:      one allocation of 64 + 4 bytes a
+ * block (5 when mutable). Ownership: shared by the handle (or the deferred stack) and by the arrays that show its ids;
+ * freed with the last of them. Locking:   `shares` is atomic; everything else but the ids of a live lease, which never
+ * change, is guarded by the pool's lock. Errors:    kvp_lease_new returns NULL without memory, or when the size
+ * overflows.
  *
  * Invariants:
  *   held = number of i in [0, count) with ids[i] != KVP_NO_BLOCK and not gone(i)
@@ -29,7 +29,7 @@ typedef struct kvp_lease {
     _Atomic uint32_t shares;       /* who may read the ids */
     bool is_live;                  /* it holds blocks */
     bool is_mutable;               /* its blocks have no identity; it is their only owner */
-    int32_t ids[];                 /* blocks; KVP_NO_BLOCK where a scattered match missed; then, if mutable, `gone` bytes */
+    int32_t ids[]; /* blocks; KVP_NO_BLOCK where a scattered match missed; then, if mutable, `gone` bytes */
 } kvp_lease;
 
 /* A lease of up to n blocks with one share, not live; NULL without memory. */

@@ -2,9 +2,8 @@
  * What:      the mutex of a pool. With KVP_CHECK it notices a second lock by the same thread instead of hanging.
  * Cost:      one atomic operation to take and one to give back when nobody else wants it.
  * Ownership: a plain value inside its owner.
- * Locking:   it is the lock. Nothing that can call Python, allocate or wait happens while it is held: a finalizer that ran
- *            there would take it again, in the same thread, and hang.
- * Errors:    kvp_lock_init: KVP_NO_MEMORY.
+ * Locking:   it is the lock. Nothing that can call Python, allocate or wait happens while it is held: a finalizer that
+ * ran there would take it again, in the same thread, and hang. Errors:    kvp_lock_init: KVP_NO_MEMORY.
  */
 #ifndef KVP_LOCK_H
 #define KVP_LOCK_H

@@ -1,10 +1,9 @@
 /*
- * What:      the life of a block: every transition between empty, mutable, active and cached, composed of the structures.
- * Cost:      O(1) for each block, amortised; reset and reset_blocks of a block with unnamed descendants are O(num_blocks).
- *            Nothing is allocated after init.
- * Ownership: owns all structures. Leases belong to the caller, who frees one only when it is not live.
- * Locking:   none here; kvp_shared_pool puts one lock around all of it.
- * Errors:    a call that returns anything but KVP_OK has changed nothing.
+ * What:      the life of a block: every transition between empty, mutable, active and cached, composed of the
+ * structures. Cost:      O(1) for each block, amortised; reset and reset_blocks of a block with unnamed descendants are
+ * O(num_blocks). Nothing is allocated after init. Ownership: owns all structures. Leases belong to the caller, who
+ * frees one only when it is not live. Locking:   none here; kvp_shared_pool puts one lock around all of it. Errors: a
+ * call that returns anything but KVP_OK has changed nothing.
  *
  * Invariants (kvp_pool_check):
  *   num_blocks = empty.count + num_mutable + num_active + num_cached
@@ -93,21 +92,22 @@ static inline int32_t kvp_pool_available(const kvp_pool *self) {
 }
 
 /*
- * lease->count empty blocks into a mutable lease. Hashes of the blocks evicted for them go to evicted; these are the last
- * *num_evicted of the lease's ids, in the same order. KVP_NOT_ENOUGH, or KVP_RETRY when there would be more than max_evicted.
+ * lease->count empty blocks into a mutable lease. Hashes of the blocks evicted for them go to evicted; these are the
+ * last *num_evicted of the lease's ids, in the same order. KVP_NOT_ENOUGH, or KVP_RETRY when there would be more than
+ * max_evicted.
  */
 kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
                              uint32_t *num_evicted);
 
-/* Give back all that the lease holds. No effect on one that is not live. KVP_OK; KVP_CORRUPT, counted in the stats, when a block had
- * no reference to give back: that block is left as it is. */
+/* Give back all that the lease holds. No effect on one that is not live. KVP_OK; KVP_CORRUPT, counted in the stats,
+ * when a block had no reference to give back: that block is left as it is. */
 kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease);
 
 /* Give back part of a mutable lease; entries already gone are skipped. KVP_OK. */
 kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment);
 
-/* Consume the mutable blocks of the segments and give them their hashes; `lease` (immutable, as many entries) gets the registered
- * blocks. KVP_CONSUMED when a block is gone or named twice: *at is its position. */
+/* Consume the mutable blocks of the segments and give them their hashes; `lease` (immutable, as many entries) gets the
+ * registered blocks. KVP_CONSUMED when a block is gone or named twice: *at is its position. */
 kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at);
 
@@ -120,7 +120,8 @@ void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n
 /* A further hold on these parts of live immutable leases, in order. KVP_STALE when one is not live. */
 kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease);
 
-/* Move these parts of mutable leases into one. KVP_CONSUMED when an entry is gone or named twice: *at is its position. */
+/* Move these parts of mutable leases into one. KVP_CONSUMED when an entry is gone or named twice: *at is its position.
+ */
 kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease,
                          uint32_t *at);
 
@@ -131,12 +132,14 @@ kvp_status kvp_pool_upgrade(kvp_pool *self, int32_t id, uint32_t generation, uin
 /* As if the registered ones among hashes[0 .. n) were matched and dropped; returns how many. ids is scratch for n. */
 uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids);
 
-/* Reset every cached block. evicted has room for num_cached entries. KVP_OK, KVP_IN_USE, or KVP_RETRY when max_evicted is too short. */
+/* Reset every cached block. evicted has room for num_cached entries. KVP_OK, KVP_IN_USE, or KVP_RETRY when max_evicted
+ * is too short. */
 kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted);
 
 typedef enum kvp_reset_outcome { KVP_RESET_DONE = 0, KVP_RESET_NOT_FOUND = 1, KVP_RESET_HELD = 2 } kvp_reset_outcome;
 
-/* Reset the blocks of these hashes and what continues them; outcomes[i] tells what became of hashes[i]. As kvp_pool_reset. */
+/* Reset the blocks of these hashes and what continues them; outcomes[i] tells what became of hashes[i]. As
+ * kvp_pool_reset. */
 kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes,
                                  kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted);
 

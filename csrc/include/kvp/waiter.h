@@ -28,7 +28,8 @@ kvp_status kvp_waiter_init(kvp_waiter *self, kvp_lease *lease, uint64_t *evicted
 /* Not in the queue. Cannot fail. */
 void kvp_waiter_destroy(kvp_waiter *self);
 
-/* Sleep until granted, until timeout nanoseconds have gone by (negative: no limit), or until a signal was handled in this thread. */
+/* Sleep until granted, until timeout nanoseconds have gone by (negative: no limit), or until a signal was handled in
+ * this thread. */
 kvp_wait_result kvp_waiter_wait(kvp_waiter *self, int64_t timeout);
 
 #endif

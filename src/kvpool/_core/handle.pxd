@@ -2,14 +2,18 @@
 # Cost:      one object and one C allocation a handle, whatever the number of blocks.
 # Ownership: owns its lease (unless it is a view of another handle's); keeps the pool and the owner tag alive.
 # Locking:   none here; PoolCore takes the lock. A finalizer never waits for it.
-# Errors:    using a released handle raises StaleHandle, or InvalidMutableBlock for mutable blocks; dropping cannot fail.
+# Errors:    using a released handle raises StaleHandle, or InvalidMutableBlock for mutable blocks; dropping cannot
+# fail.
 
+cimport cython
 from libc.stdint cimport int64_t, uint32_t
 
 from kvpool._core.libkvp cimport kvp_lease, kvp_segment
 from kvpool._core.pool_core cimport PoolCore
 
 
+# no_gc must stand here as well: without it Cython gives the collector every subtype to walk.
+@cython.no_gc
 cdef class Handle:
     cdef PoolCore pool         # kept alive for the lease
     cdef kvp_lease *lease      # owned, unless this is a view; NULL: a handle of no blocks

@@ -1,10 +1,8 @@
 """What every handle is."""
 
 cimport cython
-from libc.stdint cimport uint32_t
-
 from kvpool._core.lease_ids cimport lease_ids
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new, kvp_lease_unshare
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new
 from kvpool._core.pool_core cimport PoolCore
 
 import numpy as np
@@ -67,7 +65,8 @@ cdef class Handle:
         if self.lease == NULL or self.is_view:
             return
         if self.owner_tag is not None:
-            # Nobody may be told of a name that is about to go. Without a GIL, a reader of names is waited for; it never waits.
+            # Nobody may be told of a name that is about to go. Without a GIL, a reader of names is waited for; it
+            # never waits.
             if KVP_FREE_THREADED:
                 with self.pool.owners_lock:
                     self.lease.owner = NULL
@@ -87,7 +86,8 @@ cdef class Handle:
         return int32_array(lease_ids(self.lease))
 
     def __reduce__(self):
-        raise TypeError(f"{type(self).__name__} cannot be copied or pickled: it owns blocks of one pool in this process")
+        name = type(self).__name__
+        raise TypeError(f"{name} cannot be copied or pickled: it owns blocks of one pool in this process")
 
     def __enter__(self):
         return self

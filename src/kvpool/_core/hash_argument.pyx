@@ -1,6 +1,7 @@
 """Sequence hashes as callers give them, as an array of uint64."""
 
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBuffer_Release, PyObject_CheckBuffer, PyObject_GetBuffer
+from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBuffer_Release, PyObject_CheckBuffer,
+                             PyObject_GetBuffer)
 from cpython.bytearray cimport PyByteArray_Check
 from cpython.bytes cimport PyBytes_Check
 from cpython.list cimport PyList_CheckExact

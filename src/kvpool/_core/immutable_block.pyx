@@ -6,7 +6,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from kvpool._core.handle cimport Handle
 from kvpool._core.libkvp cimport kvp_lease
 from kvpool._core.pool_core cimport PoolCore
-from kvpool._core.weak_block cimport WeakBlock, new_weak_block
+from kvpool._core.weak_block cimport new_weak_block
 
 from kvpool.errors import StaleHandle
 from kvpool.types.block_state import BlockState

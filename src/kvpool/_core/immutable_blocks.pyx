@@ -20,8 +20,8 @@ from kvpool.errors import ForeignHandle, StaleHandle
 cdef class ImmutableBlocks(Handle):
     """Registered blocks that are held, in order: a list of :class:`ImmutableBlock`.
 
-    Items, slices and sums are handles of their own, with references of their own. The blocks go back to the pool, where they can be
-    matched until they are evicted, when the last handle that holds them is dropped.
+    Items, slices and sums are handles of their own, with references of their own. The blocks go back to the pool,
+    where they can be matched until they are evicted, when the last handle that holds them is dropped.
 
     Examples
     --------
@@ -106,7 +106,8 @@ cdef class ImmutableBlocks(Handle):
 
     @property
     def sequence_hashes(self):
-        """Sequence hashes, a read-only uint64 array. StaleHandle if the handle was released before it was first asked for."""
+        """Sequence hashes, a read-only uint64 array. StaleHandle if the handle was released before it was first asked
+        for."""
         return self.hashes()
 
     @property

@@ -3,13 +3,12 @@
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
-from kvpool._core.handle cimport Handle
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
 from kvpool._core.libkvp cimport kvp_lease_gone, kvp_segment
 from kvpool._core.mutable_blocks cimport MutableBlocks
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
-from kvpool._core.token_drafts cimport COMPLETE, FRESH, PARTIAL, TokenDrafts
+from kvpool._core.token_drafts cimport COMPLETE, TokenDrafts
 
 import numpy as np
 
@@ -24,7 +23,8 @@ from kvpool.types.block_state import BlockState
 cdef class MutableBlock:
     """One block of a :class:`MutableBlocks`: a view that keeps the handle alive.
 
-    A block is fresh, then partial (``init_sequence``), then complete (``commit``), and can then be registered without hashes.
+    A block is fresh, then partial (``init_sequence``), then complete (``commit``), and can then be registered without
+    hashes.
 
     Examples
     --------
@@ -137,7 +137,8 @@ cdef class MutableBlock:
                 for i in range(n)]
 
     def commit(self):
-        """Complete a full block: its tokens stay, and give it its sequence hash. BlockNotComplete when it is not full."""
+        """Complete a full block: its tokens stay, and give it its sequence hash. BlockNotComplete when it is not
+        full."""
         self.root.check_held(self.entry)
         self.root.need_drafts().complete(self.entry, self.block_id())
 

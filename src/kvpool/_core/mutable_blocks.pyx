@@ -2,16 +2,16 @@
 
 cimport cython
 from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from kvpool._core.handle cimport Handle, int32_array, new_lease, uint8_array, uint64_array
-from kvpool._core.hashing cimport KVP_SEQ_HASH_V2, kvp_seq_hash_chain, parse_hash
+from kvpool._core.handle cimport Handle, new_lease, uint8_array, uint64_array
+from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
-from kvpool._core.libkvp cimport (KVP_OK, kvp_lease, kvp_lease_gone, kvp_lease_unshare, kvp_segment, kvp_status)
-from kvpool._core.mutable_block cimport MutableBlock, new_mutable_block
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_gone, kvp_segment, kvp_status
+from kvpool._core.mutable_block cimport new_mutable_block
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
-from kvpool._core.token_drafts cimport COMPLETE, FRESH, PARTIAL, TokenDrafts, new_drafts
+from kvpool._core.token_drafts cimport FRESH, TokenDrafts, new_drafts
 
 from kvpool.errors import ForeignHandle, InvalidMutableBlock
 from kvpool.types.evicted_blocks import EvictedBlocks
@@ -26,9 +26,9 @@ cdef bytes CAPACITY = bytes([EvictionReason.CAPACITY])
 cdef class MutableBlocks(Handle):
     """Blocks allocated for one owner, to be filled and then registered: a list of :class:`MutableBlock`.
 
-    Indexing and slicing give views: they keep the blocks held, and own nothing themselves. ``a + b`` moves the blocks of both into a
-    new handle. The blocks go back to the pool when the handle is dropped, on ``release()`` and at the end of ``with``, unless they
-    were registered.
+    Indexing and slicing give views: they keep the blocks held, and own nothing themselves. ``a + b`` moves the blocks
+    of both into a new handle. The blocks go back to the pool when the handle is dropped, on ``release()`` and at the
+    end of ``with``, unless they were registered.
 
     Examples
     --------

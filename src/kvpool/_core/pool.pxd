@@ -4,16 +4,8 @@
 # Locking:   none here: arguments are parsed and results are made outside the lock, which PoolCore takes.
 # Errors:    each method says what it raises; a call that raises has changed nothing.
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
-
-from kvpool._core.libkvp cimport kvp_segment
-from kvpool._core.mutable_blocks cimport MutableBlocks
-from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.pool_reports cimport PoolReports
 
 
-cdef class BlockPool(PoolCore):
-    cdef readonly str name
-    cdef readonly str duplicates
-
-    cdef object shortage(self, object requested, bint waited)
-    cdef list read_hold_list(self)
+cdef class BlockPool(PoolReports):
+    pass

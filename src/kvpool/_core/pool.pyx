@@ -2,69 +2,30 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
-from libc.math cimport isnan
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+from kvpool._core.arguments cimport parse_int, parse_seconds
 from kvpool._core.handle cimport bool_array, int32_array, new_lease, uint8_array, uint64_array
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
 from kvpool._core.hashing cimport parse_block_size
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
-from kvpool._core.pool_core cimport Counts, HoldRecord, PoolCore
+from kvpool._core.pool_reports cimport PoolReports
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.scattered_blocks cimport new_scattered_blocks
 
-import operator
 import os
 
 import numpy as np
 
-from kvpool.errors import (AllocationTimeout, CorruptionError, InvalidMutableBlock, NotEnoughBlocksAvailable,
-                           ResetError)
-from kvpool.types.block_state import BlockState
+from kvpool.errors import InvalidMutableBlock, ResetError
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_reason import EvictionReason
-from kvpool.types.hold import Hold
-from kvpool.types.pool_event import PoolEvent, PoolEventKind
-from kvpool.types.pool_status import PoolStatus
 from kvpool.types.reset_blocks_result import ResetBlocksResult
 
-cdef dict STATES = {state.value: state for state in BlockState}
-cdef dict KINDS = {kind.value: kind for kind in PoolEventKind}
-cdef dict REASONS = {reason.value: reason for reason in EvictionReason}
 cdef bytes RESET = bytes([EvictionReason.RESET])
-
-
-cdef object parse_int(object value, str name, object low, object high):
-    """Return an argument as an int in [low, high] (no bound if None); a bool is taken for a mistake."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not bool")
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} must be an int, not {type(value).__name__}") from None
-    if number < low or (high is not None and number > high):
-        shown = number if number.bit_length() <= 128 else f"an int of {number.bit_length()} bits"
-        raise ValueError(f"{name} = {shown} is not {f'at least {low}' if high is None else f'in [{low}, {high}]'}")
-    return number
-
-
-cdef int64_t parse_seconds(object value, str name, bint zero_is_allowed) except -1:
-    """Nanoseconds of a positive number of seconds; INT64_MAX for more than fit."""
-    cdef double seconds
-    if isinstance(value, (bool, str)):
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
-    try:
-        seconds = value
-    except TypeError:
-        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}") from None
-    except OverflowError:
-        return INT64_MAX
-    if isnan(seconds) or seconds < 0 or (seconds == 0 and not zero_is_allowed):
-        raise ValueError(f"{name} = {value} is not {'at least' if zero_is_allowed else 'above'} 0 seconds")
-    return INT64_MAX if seconds >= 9.2e9 else <int64_t>(seconds * 1e9 + 0.5)
 
 
 cdef object evicted_blocks(const kvp_identity *identities, uint32_t n, bytes reason):
@@ -79,7 +40,7 @@ cdef object evicted_blocks(const kvp_identity *identities, uint32_t n, bytes rea
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class BlockPool(PoolCore):
+cdef class BlockPool(PoolReports):
     """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
 
     Parameters
@@ -89,7 +50,8 @@ cdef class BlockPool(PoolCore):
     block_size : int, default 16
         Tokens of a block, in [1, 2**20].
     duplicates : {"share", "keep"}, default "share"
-        What registering a hash does that is registered already: give the new block back and share the registered one, or keep both.
+        What registering a hash does that is registered already: give the new block back and share the registered one,
+        or keep both.
     clock : callable, optional
         Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
     event_capacity : int, default 0
@@ -139,158 +101,6 @@ cdef class BlockPool(PoolCore):
     def __reduce__(self):
         raise TypeError("BlockPool cannot be copied or pickled: its handles belong to it")
 
-    def __repr__(self):
-        cdef Counts counts
-        self.read_counts(&counts)
-        named = f" {self.name!r}" if self.name else ""
-        return (f"<BlockPool{named} of {counts.total} blocks of {self.block_size} tokens: {counts.empty} empty, "
-                f"{counts.cached} cached, {counts.active} active>")
-
-    # What the pool is at this moment ----------------------------------------------------------------------------------
-
-    @property
-    def total_blocks(self):
-        """Blocks of the pool."""
-        return self.num_blocks
-
-    @property
-    def available_blocks(self):
-        """Blocks that can be allocated now: empty and cached ones."""
-        cdef Counts counts
-        self.read_counts(&counts)
-        return counts.empty + counts.cached
-
-    @property
-    def usage_rate(self):
-        """Share of the blocks that is held, in [0, 1]."""
-        cdef Counts counts
-        self.read_counts(&counts)
-        return counts.active / <double>counts.total
-
-    @property
-    def cache_hit_rate(self):
-        """Blocks returned by ``match_sequence_hashes`` for each hash it was asked for, in [0, 1]; 0 before the first."""
-        cdef Counts counts
-        cdef kvp_stats stats = self.read_counts(&counts)
-        if stats.match_hashes_requested == 0:
-            return 0.0
-        return stats.match_blocks_returned / <double>stats.match_hashes_requested
-
-    def status(self):
-        """Return a :class:`PoolStatus`: block counts and counters of one moment."""
-        cdef Counts counts
-        cdef kvp_stats s = self.read_counts(&counts)
-        return PoolStatus(counts.total, counts.empty, counts.cached, counts.active, counts.empty + counts.cached,
-                          counts.mutable, counts.active - counts.mutable, s.allocations, s.allocations_from_empty,
-                          s.evictions, s.registrations, s.duplicates, s.match_hashes_requested,
-                          s.match_blocks_returned, s.scan_hashes_requested, s.scan_blocks_returned, s.touches,
-                          s.resets, counts.waiting)
-
-    def block_state(self, block_id):
-        """Return the :class:`BlockState` of a block id in [0, num_blocks)."""
-        cdef uint8_t state
-        self.read_states(parse_int(block_id, "block_id", 0, self.num_blocks - 1), 1, &state)
-        return STATES[state]
-
-    def block_states(self):
-        """Return the value of :class:`BlockState` of every block, a uint8 array of shape (num_blocks,)."""
-        cdef bytes states = PyBytes_FromStringAndSize(NULL, self.num_blocks)
-        self.read_states(0, self.num_blocks, <uint8_t *>PyBytes_AS_STRING(states))
-        return uint8_array(states)
-
-    cdef list read_hold_list(self):
-        """Live holds as (owner, since, blocks, kind), oldest first."""
-        cdef Counts counts
-        cdef HoldRecord *records
-        cdef uint64_t i, found
-        with self.owners_lock:  # no named handle dies before its name has a reference here
-            while True:
-                self.read_counts(&counts)
-                records = <HoldRecord *>PyMem_Malloc((counts.leases + 1) * sizeof(HoldRecord))
-                if records == NULL:
-                    raise MemoryError(f"no memory for {counts.leases} holds")
-                found = self.read_holds(records, counts.leases + 1)
-                if found <= counts.leases + 1:
-                    break
-                PyMem_Free(records)
-            try:
-                return [(None if records[found - 1 - i].owner == NULL else <object>records[found - 1 - i].owner,
-                         records[found - 1 - i].since, records[found - 1 - i].blocks,
-                         "mutable" if records[found - 1 - i].is_mutable else "immutable") for i in range(found)]
-            finally:
-                PyMem_Free(records)
-
-    def outstanding(self):
-        """Return who holds blocks: a :class:`Hold` for each live handle that holds any, oldest first."""
-        cdef int64_t now = self.now()
-        return [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, since, blocks, kind in self.read_hold_list()]
-
-    cdef object shortage(self, object requested, bint waited):
-        """Return the error for too few blocks, with holds summed up by owner and kind, largest first."""
-        cdef Counts counts
-        cdef int64_t now = self.now()
-        cdef dict sums = {}
-        self.read_counts(&counts)
-        for owner, since, blocks, kind in self.read_hold_list():
-            key = (id(owner), kind)
-            before = sums.get(key)
-            sums[key] = (owner, kind, blocks, since) if before is None else (owner, kind, before[2] + blocks, before[3])
-        holders = [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, kind, blocks, since in sums.values()]
-        holders.sort(key=lambda hold: -hold.blocks)
-        error = AllocationTimeout if waited else NotEnoughBlocksAvailable
-        return error(requested, counts.empty + counts.cached, counts.total, holders)
-
-    def events(self, since=0):
-        """Return what happened to the registry from a sequence number on.
-
-        Parameters
-        ----------
-        since : int, default 0
-            Sequence number of the first event wanted. If the first one returned is later, those between were dropped from the ring.
-
-        Returns
-        -------
-        list of PoolEvent
-        """
-        cdef Counts counts
-        cdef uint64_t start = parse_int(since, "since", 0, 2**64 - 1), first = 0, count, i, room
-        cdef kvp_event *events
-        self.read_counts(&counts)
-        if start >= counts.next_event or self.shared.pool.events.capacity == 0:
-            return []
-        room = min(counts.next_event - start, self.shared.pool.events.capacity)
-        events = <kvp_event *>PyMem_Malloc(room * sizeof(kvp_event))
-        if events == NULL:
-            raise MemoryError(f"no memory for {room} events")
-        try:
-            count = self.read_events(start, events, room, &first)
-            return [PoolEvent(first + i, KINDS[events[i].kind],
-                              None if events[i].id == KVP_NO_BLOCK else events[i].hash,
-                              events[i].parent if events[i].has_parent else None,
-                              None if events[i].id == KVP_NO_BLOCK else events[i].id,
-                              REASONS.get(events[i].reason)) for i in range(count)]
-        finally:
-            PyMem_Free(events)
-
-    def check_invariants(self):
-        """Check every internal count and link, O(num_blocks).
-
-        Raises
-        ------
-        CorruptionError
-            Names what does not hold.
-        """
-        cdef void *scratch = PyMem_Calloc(self.num_blocks, 5)
-        cdef const char *broken
-        if scratch == NULL:
-            raise MemoryError(f"no memory to check {self.num_blocks} blocks")
-        broken = self.check(scratch)
-        PyMem_Free(scratch)
-        if broken != NULL:
-            raise CorruptionError((<bytes>broken).decode())
-
-    # What the pool does -----------------------------------------------------------------------------------------------
-
     def allocate_blocks(self, n, *, timeout=None, owner=None):
         """Take n blocks out of the inactive pool, all or none: empty ones first, then by evicting.
 
@@ -299,7 +109,8 @@ cdef class BlockPool(PoolCore):
         n : int
             Blocks, at least 0.
         timeout : float, optional
-            Seconds to wait, in turn, for blocks that are held; without it the call fails at once. ``inf`` waits without limit.
+            Seconds to wait, in turn, for blocks that are held; without it the call fails at once. ``inf`` waits
+            without limit.
         owner : object, optional
             For whom; shown by :meth:`outstanding` and in errors.
 
@@ -362,8 +173,8 @@ cdef class BlockPool(PoolCore):
         sequence_hashes : array of uint64 or sequence of int, optional
             One for each block, each the child of the one before. By default those of the blocks' own tokens.
         parent : int or ImmutableBlock or ImmutableBlocks, optional
-            Sequence hash of the block before the first one, or the handle whose last block it is. Without it, the block after which
-            the last match that missed ``sequence_hashes[0]`` had stopped.
+            Sequence hash of the block before the first one, or the handle whose last block it is. Without it, the
+            block after which the last match that missed ``sequence_hashes[0]`` had stopped.
         priority : int, optional
             Retention level in [0, 100], 35 by default; lower levels are evicted first.
         ttl : float, optional
@@ -539,8 +350,8 @@ cdef class BlockPool(PoolCore):
         finally:
             PyMem_Free(identities)
         held = self.shortage(self.num_blocks, False)
-        raise ResetError(f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks are held; "
-                         f"by {held.describe_holders()}")
+        raise ResetError(f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks "
+                         f"are held; by {held.describe_holders()}")
 
     def reset_blocks(self, hashes):
         """Forget the cached blocks of these hashes, and the cached blocks that continue them.

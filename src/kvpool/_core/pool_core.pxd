@@ -1,7 +1,8 @@
 # What:      the C pool as an object, and the one place where its lock is taken. Handles and BlockPool are built on it.
 # Cost:      one lock and unlock for each method.
 # Ownership: owns the C pool; handles keep the PoolCore alive, so it outlives every lease.
-# Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched, nothing
+# Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched,
+# nothing
 #            is allocated and nothing calls out: a finalizer that ran there would take the lock again, and hang.
 # Errors:    methods return a kvp_status unless they can raise; kvp_status.pyx turns one into an exception.
 

@@ -1,6 +1,5 @@
 """The pool's one lock, and what is done under it."""
 
-cimport cython
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport isfinite, llround

@@ -2,7 +2,8 @@
 # Cost:      one object; arrays only when hashes or parents must be gathered from tokens, or for a list of blocks.
 # Ownership: owns its arrays; keeps the handles named by the segments alive.
 # Locking:   none; made under the GIL before the lock is taken.
-# Errors:    raises TypeError, ValueError, BlockNotComplete, InvalidMutableBlock, ForeignHandle; nothing has changed then.
+# Errors:    raises TypeError, ValueError, BlockNotComplete, InvalidMutableBlock, ForeignHandle; nothing has changed
+# then.
 
 from libc.stdint cimport uint32_t, uint64_t
 

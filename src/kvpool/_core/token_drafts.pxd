@@ -6,7 +6,8 @@
 #
 # Invariants, for every block i:
 #   stages[i] == FRESH     =>  counts[i] == 0
-#   stages[i] == COMPLETE  =>  counts[i] == block_size, hashes[i] and block_hashes[i] follow from its tokens, salt and parent
+#   stages[i] == COMPLETE  =>  counts[i] == block_size, hashes[i] and block_hashes[i] follow from its tokens, salt and
+#   parent
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 

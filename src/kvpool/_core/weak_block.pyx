@@ -32,7 +32,8 @@ cdef class WeakBlock:
         return f"<WeakBlock {self.id}>"
 
     def upgrade(self):
-        """Hold the block again: an :class:`ImmutableBlock`, or None when it has lost its identity or has another owner."""
+        """Hold the block again: an :class:`ImmutableBlock`, or None when it has lost its identity or has another
+        owner."""
         if self.pool is None:
             return None
         cdef int64_t now = self.pool.now()

@@ -10,8 +10,8 @@ __all__ = ["BlockState"]
 class BlockState(enum.Flag):
     """State of a block.
 
-    ``AVAILABLE`` --allocate--> ``ALLOCATED`` --register--> ``ACTIVE`` --last drop--> ``RETURNED``; a match makes a returned block
-    active again; a drop before registering, an eviction and a reset make a block available.
+    ``AVAILABLE`` --allocate--> ``ALLOCATED`` --register--> ``ACTIVE`` --last drop--> ``RETURNED``; a match makes a
+    returned block active again; a drop before registering, an eviction and a reset make a block available.
     """
 
     AVAILABLE = 1

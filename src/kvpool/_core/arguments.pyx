@@ -1,0 +1,36 @@
+"""Numbers as callers give them."""
+
+from libc.math cimport isnan
+from libc.stdint cimport INT64_MAX, int64_t
+
+import operator
+
+
+cdef object parse_int(object value, str name, object low, object high):
+    """Return an argument as an int in [low, high] (no bound if None); a bool is taken for a mistake."""
+    if isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not bool")
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}") from None
+    if number < low or (high is not None and number > high):
+        shown = number if number.bit_length() <= 128 else f"an int of {number.bit_length()} bits"
+        raise ValueError(f"{name} = {shown} is not {f'at least {low}' if high is None else f'in [{low}, {high}]'}")
+    return number
+
+
+cdef int64_t parse_seconds(object value, str name, bint zero_is_allowed) except -1:
+    """Nanoseconds of a positive number of seconds; INT64_MAX for more than fit."""
+    cdef double seconds
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
+    try:
+        seconds = value
+    except TypeError:
+        raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}") from None
+    except OverflowError:
+        return INT64_MAX
+    if isnan(seconds) or seconds < 0 or (seconds == 0 and not zero_is_allowed):
+        raise ValueError(f"{name} = {value} is not {'at least' if zero_is_allowed else 'above'} 0 seconds")
+    return INT64_MAX if seconds >= 9.2e9 else <int64_t>(seconds * 1e9 + 0.5)

@@ -1,0 +1,49 @@
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NoReturn, TypeAlias, final
+
+import numpy as np
+import numpy.typing as npt
+
+from kvpool._core.immutable_block import ImmutableBlock
+from kvpool._core.immutable_blocks import ImmutableBlocks
+from kvpool._core.mutable_block import MutableBlock
+from kvpool._core.mutable_blocks import MutableBlocks
+from kvpool._core.pool_reports import PoolReports
+from kvpool._core.scattered_blocks import ScatteredBlocks
+from kvpool.tokens.token_block_sequence import TokenBlockSequence
+from kvpool.types.evicted_blocks import EvictedBlocks
+from kvpool.types.reset_blocks_result import ResetBlocksResult
+
+_HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence
+
+@final
+class BlockPool(PoolReports):
+    def __new__(
+        cls,
+        num_blocks: int,
+        block_size: int = 16,
+        *,
+        duplicates: Literal["share", "keep"] = "share",
+        clock: Callable[[], float] | None = None,
+        event_capacity: int = 0,
+        name: str = "",
+    ) -> BlockPool: ...
+    def __reduce__(self) -> NoReturn: ...
+    def allocate_blocks(self, n: int, *, timeout: float | None = None, owner: Any = None) -> MutableBlocks: ...
+    def register_blocks(
+        self,
+        blocks: MutableBlocks | MutableBlock | Sequence[MutableBlocks | MutableBlock],
+        sequence_hashes: _HashesLike | None = None,
+        *,
+        parent: int | ImmutableBlock | ImmutableBlocks | None = None,
+        priority: int | None = None,
+        ttl: float | None = None,
+    ) -> ImmutableBlocks: ...
+    def match_sequence_hashes(self, hashes: _HashesLike, *, owner: Any = None) -> ImmutableBlocks: ...
+    def match_scattered(self, hashes: _HashesLike, *, owner: Any = None) -> ScatteredBlocks: ...
+    def contains(self, hashes: _HashesLike) -> npt.NDArray[np.bool_]: ...
+    def match_lengths(self, prompts: Iterable[_HashesLike]) -> npt.NDArray[np.int64]: ...
+    def touch(self, hashes: _HashesLike) -> int: ...
+    def reset(self) -> EvictedBlocks: ...
+    def reset_blocks(self, hashes: _HashesLike) -> ResetBlocksResult: ...

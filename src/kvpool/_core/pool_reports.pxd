@@ -1,0 +1,15 @@
+# What:      what a pool tells of itself: counts, states, who holds what, what happened.
+# Cost:      a lock and a copy of what is asked for; outstanding() and errors are O(live handles).
+# Ownership: results are new objects.
+# Locking:   none here; see PoolCore.
+# Errors:    CorruptionError from check_invariants, MemoryError.
+
+from kvpool._core.pool_core cimport PoolCore
+
+
+cdef class PoolReports(PoolCore):
+    cdef readonly str name
+    cdef readonly str duplicates
+
+    cdef object shortage(self, object requested, bint waited)
+    cdef list read_hold_list(self)
