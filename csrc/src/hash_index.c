@@ -57,8 +57,7 @@ void kvp_hash_index_clear(kvp_hash_index *self) {
     self->count = 0;
 }
 
-kvp_status kvp_hash_index_insert(kvp_hash_index *self, int32_t id) {
-    kvp_hash_place place = kvp_hash_index_place(self, self->rows[id].hash);
+kvp_status kvp_hash_index_insert_placed(kvp_hash_index *self, int32_t id, kvp_hash_place place) {
     uint32_t at = place.home;
     for (uint32_t probes = 0; probes < self->max_probes; probes++) {
         uint32_t room = slots_with_tag(&self->chunks[at], 0);

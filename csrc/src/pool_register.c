@@ -112,9 +112,13 @@ static void give_back_replaced(kvp_pool *self, const kvp_registration *registrat
     }
 }
 
-static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t i, uint32_t n) {
-    if (i < n)
-        KVP_PREFETCH(&self->index.chunks[kvp_hash_index_place(&self->index, hashes[i]).home]);
+/* Work out where hash i belongs, and ask for that chunk. */
+static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t i, uint32_t n,
+                          kvp_hash_place places[AHEAD]) {
+    if (i < n) {
+        places[i % AHEAD] = kvp_hash_index_place(&self->index, hashes[i]);
+        KVP_PREFETCH(&self->index.chunks[places[i % AHEAD].home]);
+    }
 }
 
 kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
@@ -133,13 +137,15 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
     else if (has_retention)
         level = KVP_TTL_LEVEL;
 
+    kvp_hash_place places[AHEAD];
     for (uint32_t i = 0; i < AHEAD; i++)
-        ask_for_chunk(self, registration->hashes, i, n);
+        ask_for_chunk(self, registration->hashes, i, n, places);
     for (uint32_t i = 0; i < n; i++) {
-        ask_for_chunk(self, registration->hashes, i + AHEAD, n);
+        kvp_hash_place place = places[i % AHEAD];
+        ask_for_chunk(self, registration->hashes, i + AHEAD, n, places);
         int32_t id = lease->ids[i];
         uint64_t hash = registration->hashes[i];
-        int32_t first = kvp_hash_index_find(&self->index, hash);
+        int32_t first = kvp_hash_index_find_placed(&self->index, hash, place);
         duplicates += first != KVP_NO_BLOCK;
         if (first != KVP_NO_BLOCK && !self->copies) {
             kvp_acquire(self, first);
@@ -158,8 +164,11 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
             add_copy(self, id, first);
             continue;
         }
-        if (KVP_UNLIKELY(kvp_hash_index_insert(&self->index, id) != KVP_OK))
+        if (KVP_UNLIKELY(kvp_hash_index_insert_placed(&self->index, id, place) != KVP_OK)) {
             kvp_hash_index_rekey(&self->index, self->table.num_blocks);
+            for (uint32_t j = i + 1; j <= i + AHEAD; j++) /* every place is another now */
+                ask_for_chunk(self, registration->hashes, j, n, places);
+        }
         if (self->copies)
             self->copies[id] = (kvp_copies){id, id};
         kvp_event_ring_push(&self->events, (kvp_event){.hash = hash,

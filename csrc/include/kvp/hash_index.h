@@ -58,9 +58,6 @@ void kvp_hash_index_destroy(kvp_hash_index *self);
 /* Forget all entries (the rows' is_indexed is the caller's). Cannot fail. */
 void kvp_hash_index_clear(kvp_hash_index *self);
 
-/* KVP_OK, or KVP_FULL with nothing changed. The hash is not in the index; rows[id].hash is set. */
-kvp_status kvp_hash_index_insert(kvp_hash_index *self, int32_t id);
-
 /* The hash of block id is in the index and maps to it. Cannot fail. */
 void kvp_hash_index_remove(kvp_hash_index *self, int32_t id);
 
@@ -92,6 +89,14 @@ static inline kvp_hash_place kvp_hash_index_place(const kvp_hash_index *self, ui
 
 /* Block of one hash, or KVP_NO_BLOCK. */
 int32_t kvp_hash_index_find_placed(const kvp_hash_index *self, uint64_t hash, kvp_hash_place place);
+
+/* KVP_OK, or KVP_FULL with nothing changed. The hash is not in the index; rows[id].hash is set, and place is its place.
+ */
+kvp_status kvp_hash_index_insert_placed(kvp_hash_index *self, int32_t id, kvp_hash_place place);
+
+static inline kvp_status kvp_hash_index_insert(kvp_hash_index *self, int32_t id) {
+    return kvp_hash_index_insert_placed(self, id, kvp_hash_index_place(self, self->rows[id].hash));
+}
 
 static inline int32_t kvp_hash_index_find(const kvp_hash_index *self, uint64_t hash) {
     return kvp_hash_index_find_placed(self, hash, kvp_hash_index_place(self, hash));
