@@ -17,6 +17,8 @@ static void untake(const kvp_segment *segments, uint32_t num_segments, uint32_t 
 kvp_status kvp_take_from_leases(const kvp_segment *segments, uint32_t num_segments, int32_t *ids, uint32_t *at) {
     uint32_t n = 0;
     for (uint32_t s = 0; s < num_segments; s++) {
+        if (segments[s].count == 0)
+            continue; /* of no lease, perhaps */
         kvp_lease *lease = segments[s].lease;
         uint8_t *gone = kvp_lease_gone(lease);
         for (uint32_t i = 0; i < segments[s].count; i++) {
@@ -36,7 +38,7 @@ kvp_status kvp_take_from_leases(const kvp_segment *segments, uint32_t num_segmen
 
 void kvp_close_emptied_leases(kvp_pool *self, const kvp_segment *segments, uint32_t num_segments) {
     for (uint32_t s = 0; s < num_segments; s++)
-        if (segments[s].lease->is_live && segments[s].lease->held == 0)
+        if (segments[s].count > 0 && segments[s].lease->is_live && segments[s].lease->held == 0)
             kvp_make_dead(self, segments[s].lease);
 }
 

@@ -63,7 +63,7 @@ typedef struct kvp_identity {
 
 /* Part of a mutable lease: entries offset, offset + stride, ... */
 typedef struct kvp_segment {
-    kvp_lease *lease; /* borrowed */
+    kvp_lease *lease; /* borrowed; may be NULL when count is 0 */
     int64_t offset;
     int64_t stride;
     uint32_t count;

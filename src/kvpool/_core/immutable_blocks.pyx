@@ -40,7 +40,7 @@ cdef class ImmutableBlocks(Handle):
 
     cdef object hashes(self):
         if self.hashes_cache is None:
-            self.hashes_cache = uint64_array(b"" if self.lease == NULL else read_lease_hashes(self.pool, self.lease))
+            self.hashes_cache = uint64_array(read_lease_hashes(self.pool, self.lease) if self.length() else b"")
         return self.hashes_cache
 
     def __len__(self):
