@@ -14,6 +14,8 @@ from libc.string cimport memcpy
 
 from kvpool._core.hashing cimport parse_hash
 
+import numpy as np
+
 
 cdef extern from "Python.h":
     unsigned long long PyLong_AsUnsignedLongLong(object value) except? 0xFFFFFFFFFFFFFFFF
@@ -21,8 +23,55 @@ cdef extern from "Python.h":
     Py_ssize_t PySequence_Fast_GET_SIZE(object sequence)
 
 
+cdef extern from *:
+    """
+    /* The head of NumPy's array object, the same in all versions since 1.7; can_read_arrays() makes sure of it. */
+    typedef struct {
+        PyObject_HEAD
+        char *data;
+        int nd;
+        Py_ssize_t *dimensions;
+        Py_ssize_t *strides;
+        PyObject *base;
+        PyObject *descr;
+    } kvp_ndarray;
+    """
+    ctypedef struct kvp_ndarray:
+        char *data
+        int nd
+        Py_ssize_t *dimensions
+        Py_ssize_t *strides
+        PyObject *descr
+
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define KVP_FREE_THREADED 1
+    #else
+    #define KVP_FREE_THREADED 0
+    #endif
+    """
+    const bint KVP_FREE_THREADED
+
 cdef enum:
     MAX_HASHES = 0xFFFFFFFF
+
+cdef object NDARRAY = np.ndarray
+cdef object UINT64 = np.dtype(np.uint64)
+
+
+cdef bint can_read_arrays():
+    """Whether arrays look inside as we think. Without a GIL another thread could resize one meanwhile: then never."""
+    cdef kvp_ndarray *array
+    probe = np.arange(7, dtype=np.uint64)[1:6:2]
+    array = <kvp_ndarray *>probe
+    return (not KVP_FREE_THREADED and array.nd == 1
+            and <size_t>array.data == <size_t>probe.__array_interface__["data"][0] and array.dimensions[0] == 3
+            and array.strides[0] == 16 and array.descr == <PyObject *>UINT64)
+
+
+cdef bint READS_ARRAYS = can_read_arrays()
 
 
 cdef bint is_uint64_format(const Py_buffer *view) noexcept:
@@ -101,8 +150,16 @@ cdef int open_items(HashArgument *self, object items, str name) except -1:
 
 
 cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, str name) except -1:
+    cdef kvp_ndarray *array
     self.owned = NULL
     self.is_borrowed = False
+    if READS_ARRAYS and type(hashes) is NDARRAY:
+        array = <kvp_ndarray *>hashes
+        if (array.nd == 1 and array.descr == <PyObject *>UINT64 and array.strides[0] == 8
+                and array.dimensions[0] <= MAX_HASHES):
+            self.data = <const uint64_t *>array.data
+            self.count = <uint32_t>array.dimensions[0]
+            return 0
     if PyList_CheckExact(hashes) or PyTuple_CheckExact(hashes):
         return open_items(self, hashes, name)
     if PyObject_CheckBuffer(hashes) and not PyBytes_Check(hashes) and not PyByteArray_Check(hashes):

@@ -196,21 +196,22 @@ cdef class BlockPool(PoolReports):
         ValueError
             The numbers of blocks and hashes differ, or priority or ttl is out of range.
         """
-        cdef Registration registration = new_registration(self, blocks, sequence_hashes, parent)
+        cdef Registration registration = new_registration(self, blocks, parent)
         cdef int64_t now, lifetime
         cdef uint32_t at = 0
         cdef kvp_lease *lease
+        owner = registration.first_owner()
         if priority is not None:
             registration.arguments.level = parse_int(priority, "priority", 0, KVP_NUM_LEVELS - 1)
         lifetime = 0 if ttl is None else parse_seconds(ttl, "ttl", False)
-        if registration.count == 0:
-            return new_immutable_blocks(self, NULL, registration.first_owner())
         now = self.now()
         if ttl is not None and lifetime < INT64_MAX - now:
             registration.arguments.expiry = now + lifetime
         elif ttl is not None and priority is None:
             registration.arguments.level = KVP_NUM_LEVELS - 1  # a time-to-live without end
-        owner = registration.first_owner()
+        registration.take_hashes(self, sequence_hashes)
+        if registration.count == 0:
+            return new_immutable_blocks(self, NULL, owner)
         lease = new_lease(registration.count, False, owner)
         if self.register(&registration.arguments, now, lease, &at) != KVP_OK:
             kvp_lease_unshare(lease)

@@ -25,9 +25,10 @@ cdef class Registration:
 
     cdef int add_blocks(self, PoolCore pool, object blocks) except -1
     cdef int set_segment(self, PoolCore pool, kvp_segment *segment, object blocks) except -1
+    cdef int take_hashes(self, PoolCore pool, object sequence_hashes) except -1
     cdef int check_given(self) except -1
     cdef int gather(self) except -1
     cdef object first_owner(self)
 
 
-cdef Registration new_registration(PoolCore pool, object blocks, object sequence_hashes, object parent)
+cdef Registration new_registration(PoolCore pool, object blocks, object parent)

@@ -70,6 +70,18 @@ cdef class Registration:
         self.arguments.segments = self.segments
         return 0
 
+    cdef int take_hashes(self, PoolCore pool, object sequence_hashes) except -1:
+        """Take the hashes given, or those of the tokens. Last of all: no Python code may run before they are used."""
+        if sequence_hashes is None:
+            self.gather()
+            if self.arguments.has_parent and self.count > 0:
+                self.gathered[self.count] = self.arguments.parent
+            return 0
+        open_hashes(&self.given, sequence_hashes, pool.block_size, "sequence_hashes")
+        self.has_given = True
+        self.arguments.hashes = self.given.data
+        return self.check_given()
+
     cdef int check_given(self) except -1:
         """Given hashes must be as many as the blocks, and those that blocks with tokens have."""
         cdef Py_ssize_t at = 0
@@ -122,19 +134,10 @@ cdef class Registration:
         return (<MutableBlocks>self.roots[0]).owner_tag if self.roots else None
 
 
-cdef Registration new_registration(PoolCore pool, object blocks, object sequence_hashes, object parent):
+cdef Registration new_registration(PoolCore pool, object blocks, object parent):
     cdef Registration self = Registration.__new__(Registration)
     self.add_blocks(pool, blocks)
     self.arguments.level = -1
     self.arguments.expiry = KVP_NO_EXPIRY
     self.arguments.has_parent = parse_parent(parent, pool, &self.arguments.parent)
-    if sequence_hashes is None:
-        self.gather()
-        if self.arguments.has_parent and self.count > 0:
-            self.gathered[self.count] = self.arguments.parent
-    else:
-        open_hashes(&self.given, sequence_hashes, pool.block_size, "sequence_hashes")
-        self.has_given = True
-        self.check_given()
-        self.arguments.hashes = self.given.data
     return self
