@@ -1,6 +1,7 @@
 """What every handle is."""
 
 cimport cython
+from cpython.memoryview cimport PyMemoryView_FromObject
 from kvpool._core.lease_ids cimport lease_ids
 from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new
 from kvpool._core.pool_core cimport PoolCore
@@ -83,7 +84,8 @@ cdef class Handle:
     cdef object ids_array(self):
         if self.lease == NULL or self.lease.count == 0:
             return NO_IDS
-        return int32_array(lease_ids(self.lease))
+        # NumPy asks for a writable buffer first; a memoryview says no to that at a tenth of what our exception costs.
+        return int32_array(PyMemoryView_FromObject(lease_ids(self.lease)))
 
     def __reduce__(self):
         name = type(self).__name__
