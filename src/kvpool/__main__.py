@@ -1,0 +1,7 @@
+"""``python -m kvpool``."""
+
+import sys
+
+from kvpool.cli import main
+
+sys.exit(main())

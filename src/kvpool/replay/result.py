@@ -1,0 +1,90 @@
+"""What a replay measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kvpool.replay.latency import LatencyHistogram
+
+__all__ = ["OPERATIONS", "ReplayResult"]
+
+OPERATIONS = ("match", "allocate", "register", "release")
+
+
+@dataclass
+class ReplayResult:
+    """Counts and durations of one replay with one capacity.
+
+    Attributes
+    ----------
+    capacity : int
+        Blocks of the pool.
+    hold : str
+        ``"none"`` or ``"service"``.
+    requests, refused, truncated : int
+        Requests seen; of these, those that found too few blocks, and those larger than the pool, whose first blocks
+        only were taken.
+    blocks, hit_blocks : int
+        Full prompt blocks asked for, and found.
+    input_tokens, hit_tokens : int
+    evictions : int
+        Blocks evicted for others.
+    peak_active : int
+        Blocks held at the same time, at most.
+    seconds : float
+        Wall time of the replay.
+    latencies : dict of LatencyHistogram
+        For each operation.
+    """
+
+    capacity: int
+    hold: str
+    requests: int = 0
+    refused: int = 0
+    truncated: int = 0
+    blocks: int = 0
+    hit_blocks: int = 0
+    input_tokens: int = 0
+    hit_tokens: int = 0
+    evictions: int = 0
+    peak_active: int = 0
+    seconds: float = 0.0
+    latencies: dict[str, LatencyHistogram] = field(
+        default_factory=lambda: {name: LatencyHistogram() for name in OPERATIONS}
+    )
+
+    @property
+    def block_hit_ratio(self) -> float:
+        """Share of the full prompt blocks that were found, in [0, 1]."""
+        return self.hit_blocks / self.blocks if self.blocks else 0.0
+
+    @property
+    def token_hit_ratio(self) -> float:
+        """Share of the prompt tokens whose block was found, in [0, 1]."""
+        return self.hit_tokens / self.input_tokens if self.input_tokens else 0.0
+
+    @property
+    def blocks_per_second(self) -> float:
+        """Full prompt blocks served in a second of wall time."""
+        return self.blocks / self.seconds if self.seconds else 0.0
+
+    def as_dict(self) -> dict[str, object]:
+        """Return everything as plain numbers, for JSON."""
+        return {
+            "capacity_blocks": self.capacity,
+            "hold": self.hold,
+            "requests": self.requests,
+            "refused": self.refused,
+            "truncated": self.truncated,
+            "blocks": self.blocks,
+            "hit_blocks": self.hit_blocks,
+            "block_hit_ratio": self.block_hit_ratio,
+            "input_tokens": self.input_tokens,
+            "hit_tokens": self.hit_tokens,
+            "token_hit_ratio": self.token_hit_ratio,
+            "evictions": self.evictions,
+            "peak_active_blocks": self.peak_active,
+            "seconds": self.seconds,
+            "blocks_per_second": self.blocks_per_second,
+            "latency": {name: histogram.summary() for name, histogram in self.latencies.items()},
+        }
