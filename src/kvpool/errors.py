@@ -52,7 +52,8 @@ class NotEnoughBlocksAvailable(BlockPoolError):
         super().__init__(requested, available, total, self.holders)
 
     def __str__(self) -> str:
-        text = f"requested {self.requested} blocks, but {self.available} are available"
+        noun, verb = "block" if self.requested == 1 else "blocks", "is" if self.available == 1 else "are"
+        text = f"requested {self.requested} {noun}, but {self.available} {verb} available"
         if self.total is not None:
             text += f" of {self.total}"
         if self.holders:

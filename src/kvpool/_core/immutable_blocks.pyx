@@ -160,5 +160,8 @@ cdef bint parse_parent(object parent, PoolCore pool, uint64_t *sequence_hash) ex
             raise StaleHandle("the parent was released: its blocks may be anyone's by now")
         sequence_hash[0] = hashes[len(hashes) - 1] if hashes is not None else parent.sequence_hash
         return True
+    if isinstance(parent, (Handle, str, bytes, float, bool)):
+        raise TypeError(f"parent must be a sequence hash, ImmutableBlocks or an ImmutableBlock, "
+                        f"not {type(parent).__name__}")
     sequence_hash[0] = parse_hash(parent, "parent")
     return True

@@ -8,4 +8,4 @@ from kvpool._core.pool_reports cimport PoolReports
 
 
 cdef class BlockPool(PoolReports):
-    pass
+    cdef object __weakref__

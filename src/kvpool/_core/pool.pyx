@@ -112,7 +112,8 @@ cdef class BlockPool(PoolReports):
             Seconds to wait, in turn, for blocks that are held; without it the call fails at once. ``inf`` waits
             without limit.
         owner : object, optional
-            For whom; shown by :meth:`outstanding` and in errors.
+            For whom; shown by :meth:`outstanding` and in errors. A name or a number: an object that keeps the handle
+            would keep itself alive, because handles are invisible to the garbage collector.
 
         Returns
         -------
@@ -227,7 +228,7 @@ cdef class BlockPool(PoolReports):
         hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
             Sequence hashes of the prompt's blocks, from the first.
         owner : object, optional
-            For whom; shown by :meth:`outstanding` and in errors.
+            As in :meth:`allocate_blocks`.
 
         Returns
         -------

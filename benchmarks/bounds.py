@@ -1,0 +1,255 @@
+"""Measure what the design bounds, and print each figure beside its bound.
+
+    python benchmarks/bounds.py [--json] [--repetitions N]
+
+Every figure is the median of many repetitions, in processor time of this thread. The bounds are for an idle 2.6 GHz
+server core: on another machine, or a busy one, compare the ratios of two versions rather than figures with bounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+from machine import aligned_table, machine, machine_line
+from workloads import BLOCK_SIZE, Hashes, draws, filled_pool, now, prefixes, random_hashes, tokens
+
+from kvpool import BlockPool, sequence_hashes
+
+POOL = 100_000
+MILLION = 1_000_000
+
+
+class Row(NamedTuple):
+    """One figure and its bound, in the same unit."""
+
+    work: str
+    figure: float
+    bound: float
+    unit: str
+
+    @property
+    def ratio(self) -> float:
+        """Figure over bound: the bound is kept when it is at most 1."""
+        return self.figure / self.bound
+
+
+def median_of(repetitions: int, run: Callable[[], float]) -> float:
+    """Run twice unmeasured, then as often as asked; return the median of what `run` returns."""
+    for _ in range(2):
+        run()
+    return median(run() for _ in range(repetitions))
+
+
+def allocate_and_drop(n: int, repetitions: int) -> float:
+    """Return ns a call."""
+    allocate = BlockPool(POOL).allocate_blocks
+    calls = max(100, 20_000 // n)
+
+    def run() -> float:
+        start = now()
+        for _ in range(calls):
+            allocate(n)
+        return (now() - start) / calls
+
+    return median_of(repetitions, run)
+
+
+def match_and_drop(n: int, repetitions: int) -> float:
+    """Return ns a call; every repetition draws other requests."""
+    cached = prefixes(POOL, n)
+    match = filled_pool(POOL, cached).match_sequence_hashes
+    requests = draws(cached, max(20, 20_000 // n))
+
+    def run() -> float:
+        drawn = next(requests)
+        start = now()
+        for hashes in drawn:
+            match(hashes)
+        return (now() - start) / len(drawn)
+
+    return median_of(repetitions, run)
+
+
+def register(n: int, repetitions: int) -> float:
+    """Return ns a call. The blocks registered before stay cached; an emptied pool begins again."""
+    pool = BlockPool(POOL)
+    calls = 40
+    fresh = prefixes(POOL, n)
+    position = 0
+
+    def run() -> float:
+        nonlocal position
+        if position + calls > len(fresh):
+            pool.reset()
+            position = 0
+        allocated = [pool.allocate_blocks(n) for _ in range(calls)]
+        pairs = list(zip(allocated, fresh[position : position + calls], strict=True))
+        position += calls
+        held = []
+        start = now()
+        for blocks, hashes in pairs:
+            held.append(pool.register_blocks(blocks, hashes))
+        return (now() - start) / calls
+
+    return median_of(repetitions, run)
+
+
+def steady_state(n: int, repetitions: int) -> float:
+    """Return ns for allocating by eviction, registering and dropping n blocks."""
+    pool = filled_pool(POOL, prefixes(POOL, n))
+    calls = 40
+
+    def batches() -> Iterator[list[Hashes]]:
+        seed = 100
+        while True:
+            yield list(random_hashes(calls * n, seed).reshape(calls, n))
+            seed += 1
+
+    fresh = batches()
+
+    def run() -> float:
+        drawn = next(fresh)
+        start = now()
+        for hashes in drawn:
+            pool.register_blocks(pool.allocate_blocks(n), hashes)
+        return (now() - start) / calls
+
+    return median_of(repetitions, run)
+
+
+def hashing(form: str, repetitions: int) -> float:
+    """Return ns a block."""
+    num_blocks, calls = 256, 40
+    as_array = tokens(num_blocks, seed=6)
+    token_ids = as_array if form == "int32 array" else as_array.tolist()
+
+    def run() -> float:
+        start = now()
+        for _ in range(calls):
+            sequence_hashes(token_ids, BLOCK_SIZE)
+        return (now() - start) / calls / num_blocks
+
+    return median_of(repetitions, run)
+
+
+def warm_request(num_prompts: int, repetitions: int) -> float:
+    """Return ns for a request of 64 cached blocks and half a block more, from hashing to release.
+
+    It is drawn from the first `num_prompts` of those that the pool has.
+    """
+    n, calls = 64, 200
+    own = tokens(POOL // n * n, seed=7).reshape(-1, n * BLOCK_SIZE)
+    rest = tokens(len(own), seed=8).reshape(len(own), -1)[:, : BLOCK_SIZE // 2]
+    prompts = np.hstack([own, rest])
+    pool = filled_pool(POOL, [sequence_hashes(prompt, BLOCK_SIZE) for prompt in prompts])
+    requests = draws(list(prompts[:num_prompts]), calls)
+    num_blocks = -(-prompts.shape[1] // BLOCK_SIZE)
+
+    def run() -> float:
+        drawn = next(requests)
+        start = now()
+        for prompt in drawn:
+            cached = pool.match_sequence_hashes(sequence_hashes(prompt, BLOCK_SIZE))
+            fresh = pool.allocate_blocks(num_blocks - len(cached))
+            _ = cached.ids, fresh.ids
+            fresh.release()
+            cached.release()
+        return (now() - start) / calls
+
+    figure = median_of(repetitions, run)
+    assert pool.cache_hit_rate == 1.0
+    return figure
+
+
+def construct(repetitions: int) -> float:
+    """Return ms for a pool of a million blocks."""
+
+    def run() -> float:
+        start = now()
+        pool = BlockPool(MILLION)
+        taken = now() - start
+        assert pool.available_blocks == MILLION
+        return taken / 1e6
+
+    return median_of(max(5, repetitions // 5), run)
+
+
+def resident_bytes(fill: bool) -> float | None:
+    """Return resident bytes a block of a pool of a million blocks, new or with every block cached; None off Linux."""
+    hashes = random_hashes(MILLION, seed=9)
+    before = _resident()
+    pool = BlockPool(MILLION)
+    if fill:
+        for start in range(0, MILLION, 1000):
+            pool.register_blocks(pool.allocate_blocks(1000), hashes[start : start + 1000]).release()
+        assert pool.status().cached == MILLION
+    after = _resident()
+    del pool
+    return None if before is None or after is None else (after - before) / MILLION
+
+
+def _resident() -> int | None:
+    gc.collect()
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def measure(repetitions: int) -> Iterator[Row]:
+    """Yield every row of the table."""
+    for fill, state in ((False, "new"), (True, "every block cached")):
+        resident = resident_bytes(fill)
+        if resident is not None:
+            yield Row(f"pool of 1,000,000 blocks, {state}", resident, 64, "bytes a block")
+    yield Row("construct a pool of 1,000,000 blocks", construct(repetitions), 20, "ms")
+    yield Row("allocate + drop 1", allocate_and_drop(1, repetitions), 150, "ns a call")
+    yield Row("allocate + drop 256", allocate_and_drop(256, repetitions) / 256, 8, "ns a block")
+    yield Row("match + drop 16, random requests, pool of 100k", match_and_drop(16, repetitions), 700, "ns a call")
+    for n in (256, 4096):
+        figure = match_and_drop(n, repetitions) / n
+        yield Row(f"match + drop {n}, random requests, pool of 100k", figure, 12, "ns a block")
+    yield Row("register 256", register(256, repetitions) / 256, 20, "ns a block")
+    yield Row("evict + register + drop 256, pool of 100k", steady_state(256, repetitions) / 256, 50, "ns a block")
+    yield Row("sequence hashes from an int32 array", hashing("int32 array", repetitions), 15, "ns a block")
+    yield Row("sequence hashes from a list", hashing("list", repetitions), 120, "ns a block")
+    for num_prompts, which in ((1, "the same each time"), (POOL // 64, "random, pool of 100k")):
+        yield Row(f"warm request of 64 blocks, {which}", warm_request(num_prompts, repetitions), 3000, "ns a request")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure what the design bounds.")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--repetitions", type=int, default=101, metavar="N", help="of each figure (default: 101)")
+    arguments = parser.parse_args()
+    if arguments.repetitions < 1:
+        parser.error("--repetitions must be at least 1")
+    gc.disable()
+    rows = list(measure(arguments.repetitions))
+    if arguments.json:
+        report = {
+            "machine": machine(),
+            "repetitions": arguments.repetitions,
+            "rows": [{**row._asdict(), "ratio": row.ratio} for row in rows],
+        }
+        print(json.dumps(report, indent=2))
+        return
+    print(machine_line())
+    print()
+    cells = [[row.work, f"{row.figure:,.1f}", f"{row.bound:,.0f}", row.unit, f"{row.ratio:.2f}"] for row in rows]
+    for line in aligned_table(["work", "figure", "bound", "unit", "ratio"], cells):
+        print(line)
+
+
+if __name__ == "__main__":
+    main()
