@@ -7,7 +7,7 @@
 
 kvp_status kvp_hint_table_init(kvp_hint_table *self, int32_t num_blocks) {
     uint64_t entries = 64;
-    while (entries < 4096 && entries < (uint64_t)num_blocks / 4)
+    while (entries < 4096 && entries < ((uint64_t)num_blocks + 3) / 4)
         entries *= 2;
     self->mask = entries - 1;
     self->entries = kvp_memory_new(entries, sizeof *self->entries);

@@ -1,0 +1,25 @@
+"""What the driver compares with, and raises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kvpool.types import EvictionReason
+
+__all__ = ["MismatchError", "same", "same_reset"]
+
+
+class MismatchError(AssertionError):
+    """The pool and the model disagree."""
+
+
+def same(what: str, real: Any, expected: Any) -> None:
+    """Raise MismatchError unless the two are equal."""
+    if real != expected:
+        raise MismatchError(f"{what}: the pool has {real!r}, the model {expected!r}")
+
+
+def same_reset(real: Any, expected: list[tuple[int, int]]) -> None:
+    """Raise MismatchError unless these are the blocks that were reset, in this order."""
+    same("reset", list(zip(real.sequence_hashes.tolist(), real.ids.tolist(), strict=True)), expected)
+    same("reasons", real.reasons.tobytes(), bytes([EvictionReason.RESET]) * len(expected))

@@ -1,0 +1,288 @@
+"""The driver finds no difference, and finds every one that is put there."""
+
+import pytest
+
+from kvpool import BlockPool
+from kvpool.testing import Driver, History, MismatchError, ModelPool, replay, shrink
+from kvpool.testing.__main__ import main
+from kvpool.testing.history import rename
+
+
+class ForgetsLineage(ModelPool):
+    """Does not hold ancestors, nor keep them."""
+
+    def _enter(self, block_id, sequence_hash, parent_hash):  # noqa: ARG002
+        super()._enter(block_id, sequence_hash, None)
+
+
+class ReleasesFirstToLast(ModelPool):
+    def release(self, ids):
+        super().release(ids[::-1])
+
+
+class GivesBackFirstToLast(ModelPool):
+    def release_mutable(self, ids):
+        super().release_mutable(ids[::-1])
+
+
+class ForgetsHints(ModelPool):
+    def _hint(self, sequence_hash):  # noqa: ARG002
+        return None
+
+
+class KeepsHintsApart(ModelPool):
+    def __init__(self, num_blocks, **named):
+        super().__init__(num_blocks, **named)
+        self.num_hints = 2**64
+
+
+class ExpiresLate(ModelPool):
+    def _expire(self, now):
+        super()._expire(now - 1)
+
+
+class ExpiresAlways(ModelPool):
+    def allocate(self, n, now):
+        self._expire(now)
+        return super().allocate(n, now)
+
+
+class TouchesOneByOne(ModelPool):
+    def touch(self, hashes):
+        return sum(super(TouchesOneByOne, self).touch([sequence_hash]) for sequence_hash in hashes)
+
+
+class ParksAtTheNewestEnd(ModelPool):
+    def _unregister(self, block_id, reason):
+        parent = self.blocks[block_id].parent
+        was_parked = parent is not None and self.blocks[parent].is_parked
+        sequence_hash = super()._unregister(block_id, reason)
+        if was_parked and not self.blocks[parent].is_parked:
+            level = self.levels[self.blocks[parent].level]
+            level.append(level.pop(0))
+        return sequence_hash
+
+
+class MatchesTheNewestCopy(ModelPool):
+    def _enter(self, block_id, sequence_hash, parent_hash):
+        super()._enter(block_id, sequence_hash, parent_hash)
+        copies = self.registry[sequence_hash]
+        copies.insert(0, copies.pop())
+
+
+class ResetsNoDescendants(ModelPool):
+    def _lineage(self, block_id):
+        return [block_id]
+
+
+class ResetsFromTheLargestId(ModelPool):
+    def _reset_ids(self, ids):
+        return super()._reset_ids(sorted(ids, reverse=True))
+
+
+class ForgetsGenerations(ModelPool):
+    def upgrade(self, block_id, generation, sequence_hash):  # noqa: ARG002
+        return super().upgrade(block_id, self.blocks[block_id].generation, sequence_hash)
+
+
+BUGS = [
+    ForgetsLineage,
+    ReleasesFirstToLast,
+    GivesBackFirstToLast,
+    ForgetsHints,
+    KeepsHintsApart,
+    ExpiresLate,
+    ExpiresAlways,
+    TouchesOneByOne,
+    ParksAtTheNewestEnd,
+    MatchesTheNewestCopy,
+    ResetsNoDescendants,
+    ResetsFromTheLargestId,
+    ForgetsGenerations,
+]
+
+
+def first_failure(driver, episodes):
+    for episode in range(episodes):
+        failure = driver.run_episode(episode, ("share", "keep")[episode % 2])
+        if failure is not None:
+            return failure
+    return None
+
+
+@pytest.mark.parametrize("duplicates", ["share", "keep"])
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_pool_and_model_agree(seed, duplicates):
+    driver = Driver(seed)
+    for episode in range(60):
+        failure = driver.run_episode(episode, duplicates)
+        if failure is not None:
+            failure = driver.shrink(failure)
+            pytest.fail(f"{failure.message}\n{failure.command}\n{failure.history.source()}")
+    assert driver.steps > 60 * 50
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.__name__)
+def test_a_seeded_bug_is_found_and_its_history_becomes_short(bug):
+    driver = Driver(5, make_model=bug)
+    failure = first_failure(driver, 1000)
+    assert failure is not None
+    shortest = driver.shrink(failure)
+    assert len(shortest.history.operations) <= min(16, len(failure.history.operations))
+    assert driver.find_difference(shortest.history) == shortest.message
+    assert Driver(5).find_difference(shortest.history) is None
+
+
+def test_a_failure_is_repeated_by_its_seed_and_episode():
+    driver = Driver(5, make_model=ForgetsHints)
+    failure = first_failure(driver, 100)
+    again = Driver(5, make_model=ForgetsHints).run_episode(failure.episode, failure.duplicates)
+    assert again == failure
+
+
+def test_the_same_seed_gives_the_same_history():
+    seen = []
+    for _ in range(2):
+        operations = []
+        Driver(9, observe=operations.append).run_episode(3, "share")
+        seen.append(operations)
+    assert seen[0] == seen[1]
+    assert len(seen[0]) >= 50
+
+
+def test_another_seed_gives_another_history():
+    seen = []
+    for seed in range(2):
+        operations = []
+        Driver(seed, observe=operations.append).run_episode(3, "share")
+        seen.append(operations)
+    assert seen[0] != seen[1]
+
+
+def test_all_operations_are_drawn():
+    drawn = set()
+    driver = Driver(1, observe=lambda operation: drawn.add(operation[0]))
+    for episode in range(40):
+        assert driver.run_episode(episode, "keep") is None
+    assert drawn == {
+        *("advance", "allocate", "register", "tokens", "match", "scatter", "look", "touch", "view", "item", "add"),
+        *("walk", "downgrade", "upgrade", "release", "leave", "delete", "reset_blocks", "reset", "foreign"),
+    }
+
+
+def test_no_handle_outlives_its_history():
+    pools = []
+
+    def make_pool(*arguments, **named):
+        pools.append(BlockPool(*arguments, **named))
+        return pools[-1]
+
+    driver = Driver(4, make_pool=make_pool)
+    for episode in range(20):
+        assert driver.run_episode(episode, "share") is None
+        assert pools[-1].outstanding() == []
+
+
+def test_a_printed_history_runs_when_it_is_pasted():
+    driver = Driver(5, make_model=ReleasesFirstToLast)
+    history = driver.shrink(first_failure(driver, 100)).history
+    names = {}
+    exec(history.source().replace("replay(\n", "copy = (\n"), names)
+    assert names["copy"] == history
+    replay(history)
+
+
+def test_a_replayed_history_that_fails_says_what_differs(monkeypatch):
+    history = History(3, operations=[("allocate", 1, 2), ("delete", 1)], universe=(1,))
+    replay(history)
+    monkeypatch.setattr(ModelPool, "release_mutable", lambda pool, ids: [pool._give_back(i) for i in ids])
+    with pytest.raises(MismatchError, match=r"step 2: ids: the pool has \[0, 1, 2\], the model \[1, 0, 2\]"):
+        replay(history)
+
+
+@pytest.mark.parametrize("num_blocks", [1, 2, 256, 257, 260, 1024, 1025, 1028, 20_000])
+@pytest.mark.parametrize("distance", [32, 64, 128, 256, 512, 1024, 2048, 4096])
+def test_hints_displace_each_other_in_both(num_blocks, distance):
+    operations = [
+        ("allocate", 1, 1),
+        ("register", 2, 1, (10,), None, None, None),
+        ("match", 3, (10, 5)),
+        ("match", 4, (10, 5 + distance)),
+        ("allocate", 5, 1),
+        ("register", 6, 5, (5,), None, None, None),
+    ]
+    replay(History(num_blocks, operations=operations))
+
+
+def test_operations_whose_handles_do_not_exist_do_nothing():
+    operations = [
+        ("register", 9, 1, (1,), None, None, None),
+        ("register", 9, ("slice", 1, 0, 1, None), (1,), None, None, None),
+        ("register", 9, ("list", (1, 0)), (1,), None, None, None),
+        ("tokens", 9, 1, (1, 2), None, "fill"),
+        ("view", 9, 1, None, None, None),
+        ("item", 9, 1, 0),
+        ("add", 9, 1, 2),
+        *((name, 1) for name in ("walk", "release", "leave", "delete")),
+        ("downgrade", 9, 1),
+        ("upgrade", 9, 1),
+        ("foreign", "add", 1),
+    ]
+    replay(History(2, operations=operations))
+
+
+def test_shrinking_leaves_only_what_is_needed():
+    operations = [("advance", float(i)) for i in range(100)]
+
+    def fails(history):
+        return {("advance", 3.0), ("advance", 77.0)} <= set(history.operations)
+
+    history = shrink(History(8, operations=operations), fails)
+    assert history.operations == [("advance", 3.0), ("advance", 77.0)]
+    assert history.num_blocks == 1
+
+
+def test_shrinking_returns_a_history_that_does_not_fail_as_it_is():
+    history = History(8, operations=[("reset",)])
+    assert shrink(history, lambda _: False) is history
+
+
+def test_renaming_reaches_every_slot_and_hash():
+    def twice(number):
+        return 2 * number
+
+    assert rename(("register", 1, ("list", (2, 0), (3, 1)), (4, 5), ("slot", 6), 7, 8.0), twice, str) == (
+        *("register", 2, ("list", (4, 0), (6, 1)), ("4", "5"), ("slot", 12)),
+        *(7, 8.0),
+    )
+    assert rename(("register", 1, ("slice", 2, 0, 1, 2), (), ("hash", 3), None, None), twice, str) == (
+        *("register", 2, ("slice", 4, 0, 1, 2), (), ("hash", "3")),
+        *(None, None),
+    )
+    assert rename(("add", 1, 2, 3), twice, str) == ("add", 2, 4, 6)
+    assert rename(("delete", 1), twice, str) == ("delete", 2)
+    assert rename(("foreign", "add", 1), twice, str) == ("foreign", "add", 2)
+    assert rename(("look", ((1,), (2, 3))), twice, str) == ("look", (("1",), ("2", "3")))
+    assert rename(("match", 1, (2,)), twice, str) == ("match", 2, ("2",))
+    assert rename(("touch", (1,)), twice, str) == ("touch", ("1",))
+    assert rename(("allocate", 1, 5), twice, str) == ("allocate", 2, 5)
+    assert rename(("reset",), twice, str) == ("reset",)
+
+
+def test_the_command_line_ends_with_the_number_of_steps(capsys):
+    assert main(["--steps", "2000", "--seed", "7"]) == 0
+    assert "pool and model agree: 2," in capsys.readouterr().out
+
+
+def test_the_command_line_prints_seed_command_and_history_of_a_failure(capsys, monkeypatch):
+    monkeypatch.setattr(ModelPool, "touch", lambda _, hashes: len(list(hashes)) + 1)
+    assert main(["--steps", "20000", "--seed", "7", "--duplicates", "keep"]) == 1
+    printed = capsys.readouterr().out
+    assert "failed: seed 7, episode" in printed
+    assert "again: python -m kvpool.testing --seed 7 --duplicates keep --first-episode" in printed
+    assert "('touch', ())" in printed
+
+
+def test_the_command_line_can_show_each_operation_before_it_is_done(capsys):
+    assert main(["--episodes", "1", "--seed", "7", "--trace"]) == 0
+    assert capsys.readouterr().out.count("\n    (") >= 50
