@@ -78,6 +78,7 @@ void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease) {
 }
 
 void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter) {
+    waiter->next = NULL; /* it may have queued, and given up, before */
     if (self->first)
         self->last->next = waiter;
     else
@@ -89,9 +90,11 @@ void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter) {
 void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter) {
     if (waiter->is_granted)
         return;
-    kvp_waiter *before = NULL;
-    for (kvp_waiter *at = self->first; at != waiter; at = at->next)
+    kvp_waiter *before = NULL, *at = self->first;
+    for (; at && at != waiter; at = at->next)
         before = at;
+    if (!at)
+        return; /* it has given up before */
     if (before)
         before->next = waiter->next;
     else

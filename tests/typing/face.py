@@ -10,7 +10,6 @@ from kvpool import (
     BlockPool,
     BlockState,
     EvictedBlocks,
-    Hold,
     ImmutableBlock,
     ImmutableBlocks,
     MutableBlock,

@@ -1,4 +1,4 @@
-from typing import Any, final
+from typing import final
 
 from kvpool._core.handle import Handle
 from kvpool._core.weak_block import WeakBlock

@@ -1,0 +1,136 @@
+/* Linked with a copy of memory.c that asks kvp_test_refuses before every allocation. */
+#include "refusal.h"
+
+#include "ctest.h"
+#include "kvp/shared_pool.h"
+
+#include <malloc.h>
+
+static long asked;   /* allocations so far */
+static long refused; /* the one that fails, counted from 1; 0: none */
+
+int kvp_test_refuses(void) {
+    return ++asked == refused;
+}
+
+static void refuse(long n) {
+    asked = 0;
+    refused = n;
+}
+
+/* Bytes in use, where the C library's own allocator runs; the leak checker watches the others. */
+static size_t bytes_in_use(void) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    return 0;
+#else
+    struct mallinfo2 info = mallinfo2();
+    return info.uordblks + info.hblkhd;
+#endif
+}
+
+static const kvp_pool_config configs[] = {
+    {.num_blocks = 1, .secret = {1, 2}},
+    {.num_blocks = 100, .keeps_duplicates = true, .event_capacity = 10, .secret = {1, 2}},
+    {.num_blocks = 100000, .keeps_duplicates = true, .event_capacity = 1000, .secret = {1, 2}},
+};
+
+static long num_allocations(const kvp_pool_config *config) {
+    kvp_shared_pool pool;
+    refuse(0);
+    KVP_EXPECT(kvp_shared_pool_init(&pool, config) == KVP_OK);
+    long all = asked;
+    kvp_shared_pool_destroy(&pool);
+    return all;
+}
+
+KVP_TEST(a_pool_takes_one_allocation_for_each_array) {
+    KVP_EXPECT(num_allocations(&configs[0]) == 7); /* rows, empty, index, three of the heap, hints */
+    KVP_EXPECT(num_allocations(&configs[1]) == 9); /* and events, copies */
+}
+
+/* Every allocation of the configuration fails once. */
+static void sweep(const kvp_pool_config *config) {
+    long all = num_allocations(config);
+    for (long n = 1; n <= all; n++) {
+        kvp_pool pool;
+        kvp_shared_pool shared;
+        refuse(n);
+        KVP_EXPECT(kvp_pool_init(&pool, config) == KVP_NO_MEMORY);
+        refuse(n);
+        KVP_EXPECT(kvp_shared_pool_init(&shared, config) == KVP_NO_MEMORY);
+    }
+    kvp_pool pool;
+    refuse(all + 1);
+    KVP_EXPECT(kvp_pool_init(&pool, config) == KVP_OK);
+    kvp_pool_destroy(&pool);
+}
+
+KVP_TEST(when_any_allocation_fails_no_pool_is_made_and_nothing_leaks) {
+    for (size_t c = 0; c < sizeof configs / sizeof *configs; c++) {
+        size_t before = 0;
+        for (int round = 0; round < 20; round++) {
+            if (round == 10) /* freed chunks that the C library sets aside count as in use: let it have its fill */
+                before = bytes_in_use();
+            sweep(&configs[c]);
+        }
+        KVP_EXPECT(bytes_in_use() == before);
+    }
+}
+
+KVP_TEST(an_event_ring_too_large_for_memory_is_refused) {
+    kvp_pool pool;
+    kvp_pool_config config = {.num_blocks = 8, .event_capacity = UINT64_MAX};
+    refuse(0);
+    KVP_EXPECT(kvp_pool_init(&pool, &config) == KVP_NO_MEMORY);
+    config.event_capacity = UINT64_MAX / sizeof(kvp_event) + 1;
+    KVP_EXPECT(kvp_pool_init(&pool, &config) == KVP_NO_MEMORY);
+}
+
+KVP_TEST(a_lease_that_gets_no_memory_is_null) {
+    refuse(1);
+    KVP_EXPECT(kvp_lease_new(4, true) == NULL);
+    kvp_lease *lease = kvp_lease_new(4, true);
+    KVP_EXPECT(lease != NULL);
+    kvp_lease_unshare(lease);
+}
+
+/* No allocation on the hot path: a pool that may not allocate serves a request as ever. */
+KVP_TEST(a_request_allocates_nothing_but_its_leases) {
+    enum { N = 8 };
+    kvp_pool pool;
+    uint64_t hashes[N], evicted[N];
+    uint32_t num_evicted, at;
+    int32_t scratch[N];
+    refuse(0);
+    KVP_EXPECT(kvp_pool_init(&pool, &configs[1]) == KVP_OK);
+    kvp_lease *fresh = kvp_lease_new(N, true), *filled = kvp_lease_new(N, false), *hit = kvp_lease_new(N, false);
+    for (uint64_t round = 0; round < 50; round++) {
+        refuse(1);
+        for (uint64_t i = 0; i < N; i++)
+            hashes[i] = round * N + i;
+        fresh->count = hit->count = N;
+        KVP_EXPECT(kvp_pool_allocate(&pool, fresh, 0, evicted, N, &num_evicted) == KVP_OK);
+        kvp_segment segment = {fresh, 0, 1, N};
+        kvp_registration registration = {
+            .segments = &segment, .num_segments = 1, .hashes = hashes, .level = -1, .expiry = (int64_t)round + 5};
+        KVP_EXPECT(kvp_pool_register(&pool, &registration, 0, filled, &at) == KVP_OK);
+        kvp_pool_match(&pool, hashes, N, 0, hit);
+        KVP_EXPECT(hit->held == N && kvp_pool_touch(&pool, hashes, N, scratch) == N);
+        KVP_EXPECT(kvp_pool_release(&pool, filled) == KVP_OK && kvp_pool_release(&pool, hit) == KVP_OK);
+        KVP_EXPECT(asked == 0);
+    }
+    KVP_EXPECT(pool.stats.evictions > 0);
+    kvp_lease_unshare(fresh);
+    kvp_lease_unshare(filled);
+    kvp_lease_unshare(hit);
+    kvp_pool_destroy(&pool);
+}
+
+int main(void) {
+    KVP_RUN(a_pool_takes_one_allocation_for_each_array);
+    KVP_RUN(when_any_allocation_fails_no_pool_is_made_and_nothing_leaks);
+    KVP_RUN(an_event_ring_too_large_for_memory_is_refused);
+    KVP_RUN(a_lease_that_gets_no_memory_is_null);
+    KVP_RUN(a_request_allocates_nothing_but_its_leases);
+    return 0;
+}

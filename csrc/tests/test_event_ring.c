@@ -1,0 +1,95 @@
+#include "ctest.h"
+#include "kvp/event_ring.h"
+
+static kvp_event stored(uint64_t hash) {
+    return (kvp_event){.hash = hash, .id = (int32_t)hash, .kind = KVP_EVENT_STORED};
+}
+
+static kvp_event_ring new_ring(uint64_t capacity, uint64_t num_events) {
+    kvp_event_ring ring;
+    KVP_EXPECT(kvp_event_ring_init(&ring, capacity) == KVP_OK);
+    for (uint64_t number = 0; number < num_events; number++)
+        kvp_event_ring_push(&ring, stored(number));
+    KVP_EXPECT_SOUND(kvp_event_ring_check(&ring));
+    return ring;
+}
+
+KVP_TEST(events_are_read_back_in_order_and_whole) {
+    kvp_event_ring ring = new_ring(8, 0);
+    const kvp_event event = {
+        .hash = 1, .parent = 2, .id = 3, .kind = KVP_EVENT_REMOVED, .reason = KVP_REASON_CAPACITY, .has_parent = 1};
+    kvp_event read;
+    uint64_t first;
+    KVP_EXPECT(kvp_event_ring_read(&ring, 0, &read, 1, &first) == 0 && first == 0);
+    kvp_event_ring_push(&ring, event);
+    KVP_EXPECT(kvp_event_ring_read(&ring, 0, &read, 1, &first) == 1 && first == 0);
+    KVP_EXPECT(read.hash == 1 && read.parent == 2 && read.id == 3 && read.kind == KVP_EVENT_REMOVED);
+    KVP_EXPECT(read.reason == KVP_REASON_CAPACITY && read.has_parent == 1);
+    kvp_event_ring_destroy(&ring);
+    KVP_EXPECT(ring.entries == NULL);
+}
+
+KVP_TEST(a_full_ring_drops_the_oldest_and_shows_the_gap) {
+    kvp_event_ring ring = new_ring(4, 10);
+    kvp_event events[8];
+    uint64_t first;
+    KVP_EXPECT(kvp_event_ring_read(&ring, 2, events, 8, &first) == 4);
+    KVP_EXPECT(first == 6);
+    for (uint64_t i = 0; i < 4; i++)
+        KVP_EXPECT(events[i].hash == 6 + i);
+    KVP_EXPECT(kvp_event_ring_read(&ring, 8, events, 1, &first) == 1 && first == 8 && events[0].hash == 8);
+    KVP_EXPECT(kvp_event_ring_read(&ring, 10, events, 8, &first) == 0 && first == 10);
+    kvp_event_ring_destroy(&ring);
+}
+
+KVP_TEST(a_ring_without_capacity_counts_and_records_nothing) {
+    kvp_event_ring ring = new_ring(0, 5);
+    kvp_event event;
+    uint64_t first;
+    KVP_EXPECT(ring.next == 5 && ring.entries == NULL);
+    KVP_EXPECT(kvp_event_ring_read(&ring, 0, &event, 1, &first) == 0 && first == 5);
+    kvp_event_ring_destroy(&ring);
+}
+
+static void against_an_array(unsigned long long *state) {
+    enum { NUM_EVENTS = 500 };
+    uint64_t capacity = (uint64_t)kvp_random_below(state, 40) + 1, history[NUM_EVENTS];
+    kvp_event_ring ring = new_ring(capacity, 0);
+    kvp_event events[NUM_EVENTS];
+    for (uint64_t next = 0; next < NUM_EVENTS; next++) {
+        history[next] = kvp_random(state);
+        kvp_event_ring_push(&ring, stored(history[next]));
+        KVP_EXPECT_SOUND(kvp_event_ring_check(&ring));
+        uint64_t since = (uint64_t)kvp_random_below(state, (int32_t)next + 2), n = kvp_random(state) % NUM_EVENTS;
+        uint64_t oldest = next + 1 > capacity ? next + 1 - capacity : 0, start = since < oldest ? oldest : since;
+        uint64_t left = next + 1 - start, first;
+        KVP_EXPECT(kvp_event_ring_read(&ring, since, events, n, &first) == (left < n ? left : n) && first == start);
+        for (uint64_t i = 0; i < left && i < n; i++)
+            KVP_EXPECT(events[i].hash == history[start + i]);
+    }
+    kvp_event_ring_destroy(&ring);
+}
+
+KVP_TEST(what_is_read_is_the_tail_of_the_history) {
+    kvp_for_seeds(30, against_an_array);
+}
+
+KVP_TEST(the_check_names_each_broken_invariant) {
+    kvp_event_ring ring = new_ring(4, 10);
+    KVP_EXPECT_BROKEN_BY(ring.entries[1].kind, 0, kvp_event_ring_check(&ring), "an event has no kind");
+    KVP_EXPECT_BROKEN_BY(ring.entries[1].kind, 4, kvp_event_ring_check(&ring), "an event has no kind");
+    KVP_EXPECT_BROKEN_BY(ring.entries[1].reason, KVP_REASON_RESET, kvp_event_ring_check(&ring),
+                         "an event's reason does not go with its kind");
+    KVP_EXPECT_BROKEN_BY(ring.entries[1].kind, KVP_EVENT_REMOVED, kvp_event_ring_check(&ring),
+                         "an event's reason does not go with its kind");
+    kvp_event_ring_destroy(&ring);
+}
+
+int main(void) {
+    KVP_RUN(events_are_read_back_in_order_and_whole);
+    KVP_RUN(a_full_ring_drops_the_oldest_and_shows_the_gap);
+    KVP_RUN(a_ring_without_capacity_counts_and_records_nothing);
+    KVP_RUN(what_is_read_is_the_tail_of_the_history);
+    KVP_RUN(the_check_names_each_broken_invariant);
+    return 0;
+}

@@ -1,0 +1,109 @@
+"""Pools, and what tests do to them over and over."""
+
+import contextlib
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from kvpool import BlockPool
+
+BLOCK_COUNTS = ("total", "empty", "cached", "active", "available", "mutable", "immutable", "waiting")
+
+
+class ManualClock:
+    """A clock that stands still unless it is set."""
+
+    def __init__(self):
+        self.seconds = 0.0
+
+    def __call__(self):
+        return self.seconds
+
+
+def store_hashes(pool, hashes, **options):
+    """Allocate and register a block for each hash; return the handle."""
+    return pool.register_blocks(pool.allocate_blocks(len(hashes)), hashes, **options)
+
+
+def evict_everything(pool):
+    """Evict all that is cached; return the hashes in the order in which they went."""
+    blocks = pool.allocate_blocks(pool.available_blocks)
+    return blocks.evicted.sequence_hashes.tolist()
+
+
+def picture_of(pool):
+    """Return everything that can be seen of a pool, except what counts calls."""
+    pool.check_invariants()
+    status = pool.status()._asdict()
+    return (
+        [status[name] for name in BLOCK_COUNTS],
+        pool.block_states().tolist(),
+        pool.events(),
+        [(hold.owner, hold.kind, hold.blocks) for hold in pool.outstanding()],
+    )
+
+
+@pytest.fixture
+def clock():
+    """Time, which the test sets."""
+    return ManualClock()
+
+
+@pytest.fixture
+def pool(clock):
+    """Sixteen blocks of four tokens, with events and a clock that the test sets; intact when the test is over."""
+    pool = BlockPool(num_blocks=16, block_size=4, clock=clock, event_capacity=4096)
+    yield pool
+    pool.check_invariants()
+
+
+@pytest.fixture
+def store():
+    """Function that registers hashes in a pool."""
+    return store_hashes
+
+
+@pytest.fixture
+def evict_all():
+    """Function that tells the eviction order of what a pool has cached."""
+    return evict_everything
+
+
+@pytest.fixture
+def picture():
+    """Function that returns all that can be seen of a pool."""
+    return picture_of
+
+
+@pytest.fixture
+def unchanged():
+    """Context in which nothing that can be seen of a pool may change."""
+
+    @contextlib.contextmanager
+    def context(pool):
+        before = picture_of(pool)
+        yield
+        assert picture_of(pool) == before
+
+    return context
+
+
+@pytest.fixture
+def run_python():
+    """Function that runs a program in a fresh interpreter, which must end well and say nothing on stderr."""
+
+    def run(program, **environment):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(program)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+            env=environment or None,
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
