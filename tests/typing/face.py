@@ -10,6 +10,7 @@ from kvpool import (
     BlockPool,
     BlockState,
     EvictedBlocks,
+    Hold,
     ImmutableBlock,
     ImmutableBlocks,
     MutableBlock,
@@ -43,9 +44,9 @@ def fill_one(pool: BlockPool) -> None:
 
 def look(pool: BlockPool) -> None:
     found = assert_type(pool.match_scattered(TokenBlockSequence(range(64))), ScatteredBlocks)
-    assert_type(found[0], "ImmutableBlock | None")
+    assert_type(found[0], ImmutableBlock | None)
     assert_type(pool.contains([1, 2]), npt.NDArray[np.bool_])
-    assert_type(pool.outstanding(), "list[Hold]")
+    assert_type(pool.outstanding(), list[Hold])
     try:
         pool.allocate_blocks(10**6)
     except NotEnoughBlocksAvailable as error:
