@@ -6,8 +6,13 @@ import sys
 import textwrap
 
 import pytest
+from hypothesis import settings
 
 from kvpool import BlockPool
+
+# How long an example takes is the machine's business.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 BLOCK_COUNTS = ("total", "empty", "cached", "active", "available", "mutable", "immutable", "waiting")
 
@@ -61,19 +66,19 @@ def pool(clock):
 
 @pytest.fixture
 def store():
-    """Function that registers hashes in a pool."""
+    """Register hashes in a pool: the function that does it."""
     return store_hashes
 
 
 @pytest.fixture
 def evict_all():
-    """Function that tells the eviction order of what a pool has cached."""
+    """Evict all that a pool has cached: the function that does it."""
     return evict_everything
 
 
 @pytest.fixture
 def picture():
-    """Function that returns all that can be seen of a pool."""
+    """See all that can be seen of a pool: the function that does it."""
     return picture_of
 
 
@@ -92,16 +97,15 @@ def unchanged():
 
 @pytest.fixture
 def run_python():
-    """Function that runs a program in a fresh interpreter, which must end well and say nothing on stderr."""
+    """Run a program in a fresh interpreter, which must end well and silently: the function that does it."""
 
-    def run(program, **environment):
+    def run(program):
         done = subprocess.run(
             [sys.executable, "-c", textwrap.dedent(program)],
             capture_output=True,
             text=True,
             timeout=300,
             check=False,
-            env=environment or None,
         )
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout

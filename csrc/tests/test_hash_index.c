@@ -199,6 +199,20 @@ KVP_TEST(an_entry_can_be_handed_to_another_block_of_the_same_hash) {
     end(&f);
 }
 
+#ifndef KVP_CHECK /* a checking build stops here */
+KVP_TEST(a_block_that_is_not_in_the_index_cannot_be_removed_from_it) {
+    fixture f;
+    begin(&f, 10);
+    KVP_EXPECT(add(&f, 1, 42) == KVP_OK);
+    f.table.rows[2].hash = 43;
+    kvp_hash_index_remove(&f.index, 2);
+    kvp_hash_index_replace(&f.index, 2, 3);
+    KVP_EXPECT(kvp_hash_index_find(&f.index, 42) == 1);
+    expect_sound(&f);
+    end(&f);
+}
+#endif
+
 KVP_TEST(a_cleared_index_finds_nothing) {
     fixture f;
     begin(&f, 100);
@@ -321,6 +335,9 @@ int main(void) {
     KVP_RUN(a_rekey_makes_room_for_mined_hashes_and_keeps_every_answer);
     KVP_RUN(when_no_secret_helps_the_probe_bound_is_lifted);
     KVP_RUN(an_entry_can_be_handed_to_another_block_of_the_same_hash);
+#ifndef KVP_CHECK
+    KVP_RUN(a_block_that_is_not_in_the_index_cannot_be_removed_from_it);
+#endif
     KVP_RUN(a_cleared_index_finds_nothing);
     KVP_RUN(many_are_found_as_if_one_by_one);
     KVP_RUN(it_maps_what_an_array_maps);

@@ -17,6 +17,13 @@ KVP_TEST(sizes_that_overflow_are_refused) {
     }
 }
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* these end the process instead */
+KVP_TEST(more_than_the_system_has_is_refused) {
+    for (int i = 0; i < 2; i++)
+        KVP_EXPECT(allocators[i](SIZE_MAX / 4, 1) == NULL);
+}
+#endif
+
 /* On both sides of the sizes from which pages are mapped and from which they are huge. */
 KVP_TEST(arrays_are_zero_aligned_and_writable_to_their_last_byte) {
     static const size_t sizes[] = {1,       63,      64,      65,      4096,    (1 << 20) - 64, (1 << 20) - 63,
@@ -83,6 +90,9 @@ KVP_TEST(mappings_go_back_whole) {
 
 int main(void) {
     KVP_RUN(sizes_that_overflow_are_refused);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    KVP_RUN(more_than_the_system_has_is_refused);
+#endif
     KVP_RUN(arrays_are_zero_aligned_and_writable_to_their_last_byte);
     KVP_RUN(a_zero_count_gives_room_for_one);
     KVP_RUN(freeing_nothing_is_allowed);

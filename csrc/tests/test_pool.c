@@ -335,6 +335,9 @@ KVP_TEST(a_share_of_a_released_lease_is_stale_and_changes_nothing) {
     kvp_segment parts[] = {{live, 0, 1, 1}, {dead, 0, 1, 1}};
     KVP_EXPECT(kvp_pool_share(&pool, parts, 2, 5, lease) == KVP_STALE);
     expect_unchanged(&before);
+    kvp_segment swapped[] = {parts[1], parts[0]};
+    KVP_EXPECT(kvp_pool_share(&pool, swapped, 2, 5, lease) == KVP_STALE);
+    expect_unchanged(&before);
     release(live);
     release(dead);
     release(lease);

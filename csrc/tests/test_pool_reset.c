@@ -78,6 +78,8 @@ KVP_TEST(a_reset_with_too_short_a_report_changes_nothing) {
     expect_unchanged(&before);
     KVP_EXPECT(reset_blocks_n(HASHES(1), 1, 2) == KVP_RETRY && num_gone == 3);
     expect_unchanged(&before);
+    KVP_EXPECT(reset_blocks_n(HASHES(3), 1, 1) == KVP_OK && num_gone == 1); /* just long enough */
+    KVP_EXPECT(kvp_pool_reset(&pool, gone, 2, &num_gone) == KVP_OK && num_gone == 2);
     end();
 }
 

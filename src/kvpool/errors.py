@@ -19,6 +19,16 @@ __all__ = [
 ]
 
 
+def _name(owner: object) -> str:
+    """Return an owner as text; an owner that cannot be shown must not hide the error that names it."""
+    if owner is None:
+        return "unnamed"
+    try:
+        return repr(owner)
+    except Exception:
+        return f"<{type(owner).__name__} without a usable repr>"
+
+
 class BlockPoolError(Exception):
     """Base of all errors of the pool. A call that raises one has changed nothing."""
 
@@ -53,7 +63,9 @@ class NotEnoughBlocksAvailable(BlockPoolError):
 
     def __str__(self) -> str:
         noun, verb = "block" if self.requested == 1 else "blocks", "is" if self.available == 1 else "are"
-        text = f"requested {self.requested} {noun}, but {self.available} {verb} available"
+        requested = self.requested
+        shown = requested if requested.bit_length() <= 128 else f"an int of {requested.bit_length()} bits"
+        text = f"requested {shown} {noun}, but {self.available} {verb} available"
         if self.total is not None:
             text += f" of {self.total}"
         if self.holders:
@@ -62,10 +74,7 @@ class NotEnoughBlocksAvailable(BlockPoolError):
 
     def describe_holders(self) -> str:
         """Return the five largest holders as text."""
-        named = [
-            f"{'unnamed' if hold.owner is None else repr(hold.owner)} {hold.blocks} {hold.kind} ({hold.age:.1f} s)"
-            for hold in self.holders[:5]
-        ]
+        named = [f"{_name(hold.owner)} {hold.blocks} {hold.kind} ({hold.age:.1f} s)" for hold in self.holders[:5]]
         if len(self.holders) > 5:
             named.append(f"and {len(self.holders) - 5} more")
         return ", ".join(named)

@@ -3,8 +3,8 @@
  * Cost:      none in a release build.
  * Ownership: none.
  * Locking:   none.
- * Errors:    KVP_ASSERT aborts with file and line. A *_check() returns NULL when all invariants hold, otherwise
- *            a static sentence that names the one that does not.
+ * Errors:    KVP_ASSERT aborts with file and line. A *_check() returns NULL when all invariants hold, otherwise a
+ *            static sentence that names the one that does not.
  */
 #ifndef KVP_CHECK_H
 #define KVP_CHECK_H

@@ -1,8 +1,10 @@
 /*
  * What:      registrations and removals in the order in which they happened, numbered from 0. A ring: when it is full
- * the oldest is dropped, which a reader sees as a gap in the numbers. Cost:      32 bytes an entry; O(1) for each
- * event. A ring of capacity 0 records nothing but the numbers. Ownership: owns its entries. Locking:   none here; the
- * caller holds the pool's lock. Errors:    only kvp_event_ring_init can fail (KVP_NO_MEMORY).
+ *            the oldest is dropped, which a reader sees as a gap in the numbers.
+ * Cost:      32 bytes an entry; O(1) for each event. A ring of capacity 0 records nothing but the numbers.
+ * Ownership: owns its entries.
+ * Locking:   none here; the caller holds the pool's lock.
+ * Errors:    only kvp_event_ring_init can fail (KVP_NO_MEMORY).
  *
  * Invariants:
  *   the events still there are those with number in [next - min(next, capacity), next)

@@ -1,9 +1,10 @@
 /*
  * What:      the blocks whose retention ends at some time, soonest first, ties by id.
  * Cost:      O(log k) for k such blocks, only for blocks that were given a time-to-live; one comparison for pools that
- * use none. 16 bytes a block of address space, resident only where used. Ownership: owns its arrays. Locking:   none
- * here; the caller holds the pool's lock. Time is passed in, in nanoseconds. Errors:    only kvp_expiry_heap_init can
- * fail (KVP_NO_MEMORY).
+ *            use none. 16 bytes a block of address space, resident only where used.
+ * Ownership: owns its arrays.
+ * Locking:   none here; the caller holds the pool's lock. Time is passed in, in nanoseconds.
+ * Errors:    only kvp_expiry_heap_init can fail (KVP_NO_MEMORY).
  *
  * Invariants:
  *   slots[id] = position of id in heap + 1, or 0 when it is not in the heap

@@ -1,8 +1,10 @@
 /*
  * What:      the empty blocks: a stack of ids, so that the block used last, whose row is still in the cache, is used
- * next, and so that the rows of the next n are known before they are needed. Cost:      4 bytes a block; push and pop
- * O(1). Ownership: owns its array. Locking:   none here; the caller holds the pool's lock. Errors:    only
- * kvp_free_list_init can fail (KVP_NO_MEMORY).
+ *            next, and so that the rows of the next n are known before they are needed.
+ * Cost:      4 bytes a block; push and pop O(1).
+ * Ownership: owns its array.
+ * Locking:   none here; the caller holds the pool's lock.
+ * Errors:    only kvp_free_list_init can fail (KVP_NO_MEMORY).
  *
  * Invariants:
  *   0 <= count <= capacity

@@ -1,19 +1,23 @@
 /*
  * What:      sequence hash -> block, for every registered hash. Chunks of one cache line hold twelve 8-bit tags and
- * twelve ids; the full hash is compared in the block's row, which a hit touches anyway. A chunk counts the entries that
- *            found it full and went on, so a miss mostly ends in the first chunk and a deletion leaves no tombstone
- *            (the layout of F14, Bronson and Shi 2019).
+ *            twelve ids; the full hash is compared in the block's row, which a hit touches anyway. A chunk counts the
+ *            entries that found it full and went on, so a miss mostly ends in the first chunk and a deletion leaves no
+ *            tombstone (the layout of F14, Bronson and Shi 2019).
  * Cost:      8 bytes a block (mean load 8 of 12); one line and one row for a hit, one line for most misses. Never
- * grows. Ownership: owns the chunks; borrows the rows. Locking:   none here; the caller holds the pool's lock. Errors:
- * init: KVP_NO_MEMORY. insert: KVP_FULL when no chunk within the probe bound has room; kvp_hash_index_rekey mends that.
+ *            grows.
+ * Ownership: owns the chunks; borrows the rows.
+ * Locking:   none here; the caller holds the pool's lock.
+ * Errors:    init: KVP_NO_MEMORY. insert: KVP_FULL when no chunk within the probe bound has room; kvp_hash_index_rekey
+ *            mends that.
  *
  * Positions come from a 64x64 -> 128 bit multiply fold with a secret, so chosen hashes cannot pile up in a chunk.
  *
  * Invariants:
  *   count = number of tags != 0 = number of rows with is_indexed
- *   for the entry of block b in chunk c:   rows[b].is_indexed,   tag = tag(hash(b)),   c is within max_probes of
- * home(hash(b)) spilled(c) = number of entries whose way from home to their chunk passes c before it ends every hash is
- * in the index once
+ *   for the entry of block b in chunk c:   rows[b].is_indexed,   tag = tag(hash(b)),  
+ *                                          c is within max_probes of home(hash(b))
+ *   spilled(c) = number of entries whose way from home to their chunk passes c before it ends
+ *   every hash is in the index once
  */
 #ifndef KVP_HASH_INDEX_H
 #define KVP_HASH_INDEX_H

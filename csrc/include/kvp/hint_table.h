@@ -1,8 +1,11 @@
 /*
  * What:      what recent matches said of parents: a match that stopped at hash h after hash p tells that p is h's
- * parent, so that a later register of h need not be told. A small direct-mapped table: a hint that was overwritten is
- * only missing. Cost:      16 bytes an entry, 64 to 4096 entries; O(1). Ownership: owns its entries. Locking:   none
- * here; the caller holds the pool's lock. Errors:    only kvp_hint_table_init can fail (KVP_NO_MEMORY).
+ *            parent, so that a later register of h need not be told. A small direct-mapped table: a hint that was
+ *            overwritten is only missing.
+ * Cost:      16 bytes an entry, 64 to 4096 entries; O(1).
+ * Ownership: owns its entries.
+ * Locking:   none here; the caller holds the pool's lock.
+ * Errors:    only kvp_hint_table_init can fail (KVP_NO_MEMORY).
  *
  * Invariants:
  *   mask + 1 is a power of two in [64, 4096]

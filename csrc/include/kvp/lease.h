@@ -1,10 +1,12 @@
 /*
  * What:      one hold on blocks: which, since when, for whom. It is what a handle owns, and what a handle that is
- * dropped while the lock is taken leaves behind on the deferred stack. Cost:      one allocation of 64 + 4 bytes a
- * block (5 when mutable). Ownership: shared by the handle (or the deferred stack) and by the arrays that show its ids;
- * freed with the last of them. Locking:   `shares` is atomic; everything else but the ids of a live lease, which never
- * change, is guarded by the pool's lock. Errors:    kvp_lease_new returns NULL without memory, or when the size
- * overflows.
+ *            dropped while the lock is taken leaves behind on the deferred stack.
+ * Cost:      one allocation of 64 + 4 bytes a block (5 when mutable).
+ * Ownership: shared by the handle (or the deferred stack) and by the arrays that show its ids; freed with the last of
+ *            them.
+ * Locking:   `shares` is atomic; everything else but the ids of a live lease, which never change, is guarded by the
+ *            pool's lock.
+ * Errors:    kvp_lease_new returns NULL without memory, or when the size overflows.
  *
  * Invariants:
  *   held = number of i in [0, count) with ids[i] != KVP_NO_BLOCK and not gone(i)

@@ -1,8 +1,11 @@
 /*
  * What:      positional lineage hashes: 128 bits that hold a block's position, its sequence hash and the low bits of
- * its parent's, bit for bit those of Dynamo's token hashing. A router finds a block's parent from the hash alone. Cost:
- * a few shifts each; 16 bytes. Ownership: a plain value. Locking:   none; pure functions without state. Errors:    none
- * can fail; a position must be below KVP_LINEAGE_HASH_MAX_POSITION, which the caller checks.
+ *            its parent's, bit for bit those of Dynamo's token hashing. A router finds a block's parent from the hash
+ *            alone.
+ * Cost:      a few shifts each; 16 bytes.
+ * Ownership: a plain value.
+ * Locking:   none; pure functions without state.
+ * Errors:    none can fail; a position must be below KVP_LINEAGE_HASH_MAX_POSITION, which the caller checks.
  *
  * Layout, most significant bit first: mode (2 bits), position (P), sequence hash (64), low bits of the parent's (Q).
  *   mode 0: P =  8, Q = 54, positions in [0, 2^8)

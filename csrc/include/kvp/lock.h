@@ -3,7 +3,8 @@
  * Cost:      one atomic operation to take and one to give back when nobody else wants it.
  * Ownership: a plain value inside its owner.
  * Locking:   it is the lock. Nothing that can call Python, allocate or wait happens while it is held: a finalizer that
- * ran there would take it again, in the same thread, and hang. Errors:    kvp_lock_init: KVP_NO_MEMORY.
+ *            ran there would take it again, in the same thread, and hang.
+ * Errors:    kvp_lock_init: KVP_NO_MEMORY.
  */
 #ifndef KVP_LOCK_H
 #define KVP_LOCK_H

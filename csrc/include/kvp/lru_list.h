@@ -1,6 +1,7 @@
 /*
  * What:      circular doubly linked lists through the rows of the block table, from oldest to newest. The end of a list
- * is a row of its own, so that unlinking needs to know neither the list nor whether the block is its first or last.
+ *            is a row of its own, so that unlinking needs to know neither the list nor whether the block is its first
+ *            or last.
  * Cost:      no memory beyond the rows; every operation O(1) and at most three rows.
  * Ownership: borrows the rows.
  * Locking:   none here; the caller holds the pool's lock.

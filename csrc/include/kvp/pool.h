@@ -1,9 +1,11 @@
 /*
  * What:      the life of a block: every transition between empty, mutable, active and cached, composed of the
- * structures. Cost:      O(1) for each block, amortised; reset and reset_blocks of a block with unnamed descendants are
- * O(num_blocks). Nothing is allocated after init. Ownership: owns all structures. Leases belong to the caller, who
- * frees one only when it is not live. Locking:   none here; kvp_shared_pool puts one lock around all of it. Errors: a
- * call that returns anything but KVP_OK has changed nothing.
+ *            structures.
+ * Cost:      O(1) for each block, amortised; reset and reset_blocks of a block with unnamed descendants are
+ *            O(num_blocks). Nothing is allocated after init.
+ * Ownership: owns all structures. Leases belong to the caller, who frees one only when it is not live.
+ * Locking:   none here; kvp_shared_pool puts one lock around all of it.
+ * Errors:    a call that returns anything but KVP_OK has changed nothing.
  *
  * Invariants (kvp_pool_check):
  *   num_blocks = empty.count + num_mutable + num_active + num_cached

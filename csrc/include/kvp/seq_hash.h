@@ -2,8 +2,8 @@
  * What:      block hashes and sequence hashes of tokens: XXH3-64, bit for bit those of Dynamo's token hashing.
  * Cost:      about 6 ns a block of 16 tokens, chained; O(tokens). Block hashes are independent of each other, so the
  *            processor works on the next ones while the short serial chain (16 bytes a block) goes on.
- * Ownership: none; arguments are read and results are written during the call only. Results must not overlap
- *            arguments, but for sequence hashes, which may be written over the block hashes they are made of.
+ * Ownership: none; arguments are read and results are written during the call only. Results must not overlap arguments,
+ *            but for sequence hashes, which may be written over the block hashes they are made of.
  * Locking:   none; pure functions without state.
  * Errors:    none can fail; all sizes, zero included, are in order.
  *

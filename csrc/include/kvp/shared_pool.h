@@ -1,10 +1,12 @@
 /*
  * What:      a pool that threads share: the one lock, the stack of leases dropped while it was taken, and the queue of
- * threads that wait for blocks. Cost:      one lock and one unlock for each call; a look at two pointers for what
- * waits. Ownership: owns the pool and the lock; borrows waiters; owns deferred leases from drop until they are freed.
+ *            threads that wait for blocks.
+ * Cost:      one lock and one unlock for each call; a look at two pointers for what waits.
+ * Ownership: owns the pool and the lock; borrows waiters; owns deferred leases from drop until they are freed.
  * Locking:   enter ... leave around every kvp_pool_* call. The lock protects the pool and all its structures, the
- * fields of leases named there, the queue and the leases to be freed. Only `deferred` is touched without it, and is
- * atomic. Errors:    kvp_shared_pool_init: KVP_NO_MEMORY.
+ *            fields of leases named there, the queue and the leases to be freed. Only `deferred` is touched without it,
+ *            and is atomic.
+ * Errors:    kvp_shared_pool_init: KVP_NO_MEMORY.
  *
  * A finalizer must not wait: it would stop the world behind whatever thread holds the lock. So kvp_shared_pool_drop
  * tries the lock; when that fails it pushes the lease, and tries once more, since the holder may have left in between.
@@ -12,9 +14,10 @@
  * lease that was pushed before.
  *
  * Invariants:
- *   deferred == NULL, or somebody holds the lock and will drain it in leave, or a drop is between its push and its
- * second try a waiter is in the queue  =>  not is_granted, its lease is not live the first waiter could not be served
- * when the lock was last released
+ *   deferred == NULL, or somebody holds the lock and will drain it in leave, or
+ *                       a drop is between its push and its second try
+ *   a waiter is in the queue  =>  not is_granted, its lease is not live
+ *   the first waiter could not be served when the lock was last released
  */
 #ifndef KVP_SHARED_POOL_H
 #define KVP_SHARED_POOL_H

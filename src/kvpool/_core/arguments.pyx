@@ -30,7 +30,10 @@ cdef int64_t parse_seconds(object value, str name, bint zero_is_allowed) except 
     except TypeError:
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}") from None
     except OverflowError:
-        return INT64_MAX
+        if value > 0:
+            return INT64_MAX
+        raise ValueError(f"{name} = a number below -1e308 is not {'at least' if zero_is_allowed else 'above'} 0 "
+                         f"seconds") from None
     if isnan(seconds) or seconds < 0 or (seconds == 0 and not zero_is_allowed):
         raise ValueError(f"{name} = {value} is not {'at least' if zero_is_allowed else 'above'} 0 seconds")
     return INT64_MAX if seconds >= 9.2e9 else <int64_t>(seconds * 1e9 + 0.5)

@@ -25,8 +25,6 @@ cdef object INT32 = np.dtype(np.int32)
 cdef object UINT64 = np.dtype(np.uint64)
 cdef object UINT8 = np.dtype(np.uint8)
 cdef object BOOL = np.dtype(np.bool_)
-cdef object NO_IDS = np.empty(0, dtype=np.int32)
-NO_IDS.flags.writeable = False
 
 
 cdef object int32_array(object buffer):
@@ -83,7 +81,7 @@ cdef class Handle:
 
     cdef object ids_array(self):
         if self.lease == NULL or self.lease.count == 0:
-            return NO_IDS
+            return int32_array(b"")
         # NumPy asks for a writable buffer first; a memoryview says no to that at a tenth of what our exception costs.
         return int32_array(PyMemoryView_FromObject(lease_ids(self.lease)))
 

@@ -99,7 +99,7 @@ cdef int check_count(Py_ssize_t count, str name) except -1:
 
 
 cdef int open_buffer(HashArgument *self, object hashes, str name) except -1:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, stride
     PyObject_GetBuffer(hashes, &self.view, PyBUF_ND | PyBUF_STRIDES | PyBUF_FORMAT)
     self.is_borrowed = True
     try:
@@ -111,13 +111,14 @@ cdef int open_buffer(HashArgument *self, object hashes, str name) except -1:
                 given = f"format {(<bytes>self.view.format).decode() if self.view.format != NULL else 'B'!r}"
             raise TypeError(f"{name} has dtype {given}, not uint64")
         check_count(self.view.shape[0], name)
-        if self.view.shape[0] <= 1 or self.view.strides[0] == 8:
+        stride = 8 if self.view.strides == NULL or self.view.shape[0] <= 1 else self.view.strides[0]
+        if stride == 8 and <size_t>self.view.buf % sizeof(uint64_t) == 0:
             self.data = <const uint64_t *>self.view.buf
             self.count = <uint32_t>self.view.shape[0]
             return 0
         reserve(self, self.view.shape[0])
         for i in range(self.view.shape[0]):
-            memcpy(self.owned + i, <const char *>self.view.buf + i * self.view.strides[0], 8)
+            memcpy(self.owned + i, <const char *>self.view.buf + i * stride, 8)
     except BaseException:
         close_hashes(self)
         raise
@@ -156,6 +157,7 @@ cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, str n
     if READS_ARRAYS and type(hashes) is NDARRAY:
         array = <kvp_ndarray *>hashes
         if (array.nd == 1 and array.descr == <PyObject *>UINT64 and array.strides[0] == 8
+                and <size_t>array.data % sizeof(uint64_t) == 0
                 and array.dimensions[0] <= MAX_HASHES):
             self.data = <const uint64_t *>array.data
             self.count = <uint32_t>array.dimensions[0]
@@ -174,11 +176,11 @@ cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, str n
         raise TypeError(f"{name} must be a uint64 array, a sequence of ints or a TokenBlockSequence, "
                         f"not {type(hashes).__name__}")
     try:
-        items = list(hashes)
+        items = iter(hashes)
     except TypeError:
         raise TypeError(f"{name} must be a uint64 array, a sequence of ints or a TokenBlockSequence, "
                         f"not {type(hashes).__name__}") from None
-    return open_items(self, items, name)
+    return open_items(self, list(items), name)
 
 
 cdef void close_hashes(HashArgument *self) noexcept:

@@ -42,7 +42,8 @@ cdef uint64_t parse_hash(object value, str name) except? 0xFFFFFFFFFFFFFFFF:
 cdef size_t parse_block_size(object value) except 0:
     cdef object number = parse_index(value, "block_size")
     if not 1 <= number <= KVP_SEQ_HASH_MAX_BLOCK:
-        raise ValueError(f"block_size = {number} is not in [1, {KVP_SEQ_HASH_MAX_BLOCK}]")
+        shown = number if number.bit_length() <= 128 else f"an int of {number.bit_length()} bits"
+        raise ValueError(f"block_size = {shown} is not in [1, {KVP_SEQ_HASH_MAX_BLOCK}]")
     return number
 
 

@@ -12,6 +12,8 @@ from kvpool._core.pool_core cimport PoolCore
 cdef class ImmutableBlock(Handle):
     cdef object hash_cache   # int once asked for
 
+    cdef kvp_lease *held_lease(self) except NULL
+
 
 # A handle for a live lease of one block. Takes over the lease.
 cdef ImmutableBlock new_immutable_block(PoolCore pool, kvp_lease *lease, object owner)

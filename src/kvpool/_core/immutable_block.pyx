@@ -29,20 +29,27 @@ cdef class ImmutableBlock(Handle):
     11
     """
 
+    cdef kvp_lease *held_lease(self) except NULL:
+        if self.lease == NULL:
+            raise StaleHandle("this handle was made past the pool and never held a block")
+        return self.lease
+
     def __repr__(self):
+        if self.lease == NULL:
+            return "<ImmutableBlock, never held>"
         return f"<ImmutableBlock {self.id}{', released' if self.released else ''}>"
 
     @property
     def id(self):
         """Block id."""
-        return self.lease.ids[0]
+        return self.held_lease().ids[0]
 
     @property
     def sequence_hash(self):
         """Sequence hash, an int. StaleHandle if the handle was released before it was first asked for."""
         cdef uint64_t sequence_hash
         if self.hash_cache is None:
-            if not self.pool.read_hashes(self.lease, &sequence_hash):
+            if not self.pool.read_hashes(self.held_lease(), &sequence_hash):
                 raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
             self.hash_cache = sequence_hash
         return self.hash_cache
@@ -50,23 +57,23 @@ cdef class ImmutableBlock(Handle):
     @property
     def state(self):
         """``BlockState.ACTIVE`` while this handle holds the block."""
-        if not self.lease.is_live:
+        if not self.held_lease().is_live:
             raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
         return BlockState.ACTIVE
 
     @property
     def released(self):
         """Whether the block was given back."""
-        return not self.lease.is_live
+        return not self.held_lease().is_live
 
     def downgrade(self):
         """Return a :class:`WeakBlock`, which does not hold the block; this handle goes on holding it."""
         cdef uint64_t sequence_hash
-        cdef uint32_t generation = self.pool.generation_of(self.lease.ids[0])
+        cdef uint32_t generation = self.pool.generation_of(self.held_lease().ids[0])
         # Asked last: a block that is still held now has had this generation all along.
-        if not self.pool.read_hashes(self.lease, &sequence_hash):
+        if not self.pool.read_hashes(self.held_lease(), &sequence_hash):
             raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
-        return new_weak_block(self.pool, self.lease.ids[0], generation, sequence_hash)
+        return new_weak_block(self.pool, self.held_lease().ids[0], generation, sequence_hash)
 
 
 cdef ImmutableBlock new_immutable_block(PoolCore pool, kvp_lease *lease, object owner):

@@ -1,6 +1,7 @@
 """A hold on registered blocks."""
 
 cimport cython
+from cpython.number cimport PyNumber_AsSsize_t
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -61,7 +62,7 @@ cdef class ImmutableBlocks(Handle):
             if part.count == 0:
                 return new_immutable_blocks(self.pool, NULL, self.owner_tag)
             return new_immutable_blocks(self.pool, share_parts(self.pool, &part, 1, self.owner_tag), self.owner_tag)
-        i = key
+        i = PyNumber_AsSsize_t(key, IndexError)
         if i < 0:
             i += self.length()
         if not 0 <= i < self.length():
@@ -96,6 +97,11 @@ cdef class ImmutableBlocks(Handle):
             parts[part].offset = 0
             parts[part].stride = 1
         return new_immutable_blocks(a.pool, share_parts(a.pool, parts, 2, a.owner_tag), a.owner_tag)
+
+    @property
+    def block_size(self):
+        """Tokens of a block of the pool."""
+        return 0 if self.pool is None else self.pool.block_size
 
     @property
     def ids(self):
@@ -155,10 +161,8 @@ cdef bint parse_parent(object parent, PoolCore pool, uint64_t *sequence_hash) ex
             return False
         if handle.pool is not pool:
             raise ForeignHandle("the parent is a handle of another pool")
-        hashes = (<ImmutableBlocks>handle).hashes() if isinstance(parent, ImmutableBlocks) else None
-        if handle.lease.is_live == 0:
+        if not pool.read_hash(handle.lease, handle.lease.count - 1, sequence_hash):
             raise StaleHandle("the parent was released: its blocks may be anyone's by now")
-        sequence_hash[0] = hashes[len(hashes) - 1] if hashes is not None else parent.sequence_hash
         return True
     if isinstance(parent, (Handle, str, bytes, float, bool)):
         raise TypeError(f"parent must be a sequence hash, ImmutableBlocks or an ImmutableBlock, "

@@ -1,3 +1,4 @@
+# cython: nonecheck=True
 """One freshly allocated block."""
 
 cimport cython
@@ -45,6 +46,8 @@ cdef class MutableBlock:
         raise TypeError("MutableBlock cannot be copied or pickled: it belongs to one pool in this process")
 
     def __repr__(self):
+        if self.root is None:
+            return "<MutableBlock, never held>"
         return f"<MutableBlock {self.block_id()} with {self.num_tokens} tokens>"
 
     cdef object block_id(self):
@@ -127,9 +130,11 @@ cdef class MutableBlock:
         """Take the last token back and return it."""
         return self.pop_tokens(1)[0]
 
-    def pop_tokens(self, Py_ssize_t n):
+    def pop_tokens(self, n):
         """Take the last n tokens back and return them as a list, in their order."""
         cdef TokenDrafts drafts
+        if not 0 <= n <= self.num_tokens:
+            raise ValueError(f"cannot pop {n} tokens from block {self.block_id()}, which has {self.num_tokens}")
         self.root.check_held(self.entry)
         drafts = self.root.need_drafts()
         drafts.drop_last(self.entry, self.block_id(), n)
@@ -146,24 +151,28 @@ cdef class MutableBlock:
         """Take the tokens, salt and parent of a :class:`TokenBlock`, and complete the block."""
         cdef TokenDrafts drafts
         cdef TokenBuffer tokens
-        cdef uint64_t parent = 0, salt
+        cdef uint64_t parent = 0, salt, sequence_hash
         cdef object given = getattr(token_block, "block_size", None)
         if given is None:
             raise TypeError(f"token_block must be a TokenBlock, not {type(token_block).__name__}")
         if given != self.root.pool.block_size:
             raise ValueError(f"the token block has {given} tokens, the pool's blocks have {self.root.pool.block_size}")
         tokens = as_token_buffer(token_block.tokens)
+        if <size_t>tokens.size != self.root.pool.block_size:
+            raise ValueError(f"the token block has {tokens.size} tokens, the pool's blocks have "
+                             f"{self.root.pool.block_size}")
         salt = parse_hash(token_block.salt_hash, "salt_hash")
         has_parent = token_block.parent_sequence_hash is not None
         if has_parent:
             parent = parse_hash(token_block.parent_sequence_hash, "parent_sequence_hash")
+        sequence_hash = parse_hash(token_block.sequence_hash, "sequence_hash")
         self.root.check_held(self.entry)
         drafts = self.root.need_drafts()
         drafts.begin(self.entry, self.block_id(), salt, has_parent, parent)
         drafts.add(self.entry, self.block_id(), tokens.data, tokens.size)
         drafts.complete(self.entry, self.block_id())
         # The sequence may be chained by the other version of the format: its own word counts.
-        drafts.hashes[self.entry] = parse_hash(token_block.sequence_hash, "sequence_hash")
+        drafts.hashes[self.entry] = sequence_hash
 
     def reset(self):
         """Forget the tokens; the block is fresh again."""

@@ -1,6 +1,7 @@
 """Freshly allocated blocks."""
 
 cimport cython
+from cpython.number cimport PyNumber_AsSsize_t
 from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -90,7 +91,7 @@ cdef class MutableBlocks(Handle):
             view.offset = self.offset + self.stride * start
             view.stride = self.stride * step
             return view
-        i = key
+        i = PyNumber_AsSsize_t(key, IndexError)
         if i < 0:
             i += self.count
         if not 0 <= i < self.count:
@@ -170,6 +171,8 @@ cdef class MutableBlocks(Handle):
         InvalidMutableBlock
             A block has tokens already, or is gone.
         """
+        if self.pool is None:
+            raise InvalidMutableBlock("this handle was made past the pool and never held a block")
         cdef TokenBuffer tokens = as_token_buffer(token_ids)
         cdef uint64_t salt = parse_hash(salt_hash, "salt_hash"), previous = 0
         cdef bint has_parent = parse_parent(parent, self.pool, &previous)

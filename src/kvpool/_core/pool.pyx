@@ -87,7 +87,7 @@ cdef class BlockPool(PoolReports):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint64_t events = parse_int(event_capacity, "event_capacity", 0, 2**32)
         self.block_size = parse_block_size(block_size)
-        if duplicates not in ("share", "keep"):
+        if not isinstance(duplicates, str) or duplicates not in ("share", "keep"):
             raise ValueError(f"duplicates = {duplicates!r} is neither 'share' nor 'keep'")
         if clock is not None and not callable(clock):
             raise TypeError(f"clock must be callable, not {type(clock).__name__}")
@@ -123,7 +123,8 @@ cdef class BlockPool(PoolReports):
         Raises
         ------
         NotEnoughBlocksAvailable
-            Fewer than n are available; with a timeout, :class:`AllocationTimeout`. Says who holds the rest.
+            Fewer than n are available; :class:`AllocationTimeout` when a timeout was given and n is not more than the
+            pool has. Says who holds the rest.
         """
         cdef int64_t count = 0, now, patience
         cdef uint32_t num_evicted = 0, room
@@ -136,7 +137,7 @@ cdef class BlockPool(PoolReports):
         else:
             n = parse_int(n, "n", 0, None)
             if n > self.num_blocks:
-                raise self.shortage(n, False)
+                raise self.shortage(n, False)  # no waiting would help
             count = n
         patience = 0 if timeout is None else parse_seconds(timeout, "timeout", True)
         if count == 0:
@@ -157,7 +158,7 @@ cdef class BlockPool(PoolReports):
                                    &num_evicted)
             room = <uint32_t>count
         if status == KVP_NOT_ENOUGH:
-            raise self.shortage(n, patience > 0)
+            raise self.shortage(n, timeout is not None)
         if status != KVP_OK:
             raise MemoryError("no memory to wait for blocks")
         if num_evicted:
@@ -352,8 +353,9 @@ cdef class BlockPool(PoolReports):
         finally:
             PyMem_Free(identities)
         held = self.shortage(self.num_blocks, False)
-        raise ResetError(f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks "
-                         f"are held; by {held.describe_holders()}")
+        who = f"; by {held.describe_holders()}" if held.holders else ", or were a moment ago"
+        raise ResetError(f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks are "
+                         f"held{who}")
 
     def reset_blocks(self, hashes):
         """Forget the cached blocks of these hashes, and the cached blocks that continue them.

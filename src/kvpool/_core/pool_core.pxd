@@ -64,6 +64,7 @@ cdef class PoolCore:
     cdef kvp_status reset_some(self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes, kvp_identity *evicted,
                                uint32_t room, uint32_t *count) noexcept nogil
     cdef bint read_hashes(self, const kvp_lease *lease, uint64_t *hashes) noexcept nogil
+    cdef bint read_hash(self, const kvp_lease *lease, uint32_t entry, uint64_t *hash) noexcept nogil
     cdef uint32_t generation_of(self, int32_t id) noexcept nogil
     cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil
     cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil

@@ -1,7 +1,7 @@
 """The pool's one lock, and what is done under it."""
 
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport isfinite, llround
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -32,8 +32,17 @@ cdef inline int64_t read_clock(int clock) noexcept nogil:
     return <int64_t>time.tv_sec * 1000000000 + time.tv_nsec
 
 
+cdef void forget_waiter(kvp_waiter *waiter) noexcept:
+    kvp_waiter_destroy(waiter)
+    PyMem_RawFree(waiter)
+
+
 cdef class PoolCore:
     """The C pool and its lock. Base of :class:`BlockPool`; not useful by itself."""
+
+    def __cinit__(self, *args, **kwargs):
+        if type(self).__name__ != "BlockPool":  # final, so only the real one has its name and this base
+            raise TypeError(f"{type(self).__name__} is only the base of BlockPool")
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, bytes secret) except -1:
         cdef kvp_pool_config config
@@ -91,25 +100,27 @@ cdef class PoolCore:
     cdef kvp_status allocate_in_turn(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t *num_evicted,
                                      int64_t timeout) except *:
         """Allocate, behind those who wait already; wait up to timeout nanoseconds (negative: without limit)."""
-        cdef kvp_waiter waiter
+        # On the heap: a daemon thread that waits while the interpreter exits never comes back, but stays in the queue.
+        cdef kvp_waiter *waiter = <kvp_waiter *>PyMem_RawMalloc(sizeof(kvp_waiter))
         cdef kvp_status status = KVP_NOT_ENOUGH
         cdef kvp_wait_result woken
         cdef int64_t start = read_clock(CLOCK_MONOTONIC), left = timeout
-        if kvp_waiter_init(&waiter, lease, evicted) != KVP_OK:
+        if waiter == NULL or kvp_waiter_init(waiter, lease, evicted) != KVP_OK:
+            PyMem_RawFree(waiter)
             return KVP_NO_MEMORY
         kvp_shared_pool_enter(self.shared)
         if self.shared.first == NULL:
             status = kvp_pool_allocate(&self.shared.pool, lease, now, evicted, lease.count, num_evicted)
         if status != KVP_OK:
-            kvp_shared_pool_enqueue(self.shared, &waiter)
+            kvp_shared_pool_enqueue(self.shared, waiter)
         kvp_shared_pool_leave(self.shared)
         if status == KVP_OK:
-            kvp_waiter_destroy(&waiter)
+            forget_waiter(waiter)
             return status
         try:
             while True:
                 with nogil:
-                    woken = kvp_waiter_wait(&waiter, left)
+                    woken = kvp_waiter_wait(waiter, left)
                 if woken != KVP_INTERRUPTED:
                     break
                 PyErr_CheckSignals()
@@ -117,18 +128,18 @@ cdef class PoolCore:
                     left = max(timeout - (read_clock(CLOCK_MONOTONIC) - start), 0)
         except BaseException:
             kvp_shared_pool_enter(self.shared)
-            kvp_shared_pool_withdraw(self.shared, &waiter)
+            kvp_shared_pool_withdraw(self.shared, waiter)
             kvp_pool_release(&self.shared.pool, lease)  # in case it was granted meanwhile
             kvp_shared_pool_leave(self.shared)
-            kvp_waiter_destroy(&waiter)
+            forget_waiter(waiter)
             raise
         # Woken or not, the grant is decided under the lock: it may have come between the timeout and here.
         kvp_shared_pool_enter(self.shared)
-        kvp_shared_pool_withdraw(self.shared, &waiter)
+        kvp_shared_pool_withdraw(self.shared, waiter)
         status = KVP_OK if waiter.is_granted else KVP_NOT_ENOUGH
         kvp_shared_pool_leave(self.shared)
         num_evicted[0] = waiter.num_evicted
-        kvp_waiter_destroy(&waiter)
+        forget_waiter(waiter)
         return status
 
     cdef kvp_status register(self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
@@ -207,6 +218,15 @@ cdef class PoolCore:
         if is_live:
             for i in range(lease.count):
                 hashes[i] = self.shared.pool.table.rows[lease.ids[i]].hash
+        kvp_shared_pool_leave(self.shared)
+        return is_live
+
+    cdef bint read_hash(self, const kvp_lease *lease, uint32_t entry, uint64_t *hash) noexcept nogil:
+        """Sequence hash of one entry; False when the lease is not live."""
+        kvp_shared_pool_enter(self.shared)
+        cdef bint is_live = lease.is_live
+        if is_live:
+            hash[0] = self.shared.pool.table.rows[lease.ids[entry]].hash
         kvp_shared_pool_leave(self.shared)
         return is_live
 

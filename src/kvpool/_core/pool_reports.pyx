@@ -2,6 +2,7 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
@@ -87,7 +88,8 @@ cdef class PoolReports(PoolCore):
         cdef Counts counts
         cdef HoldRecord *records
         cdef uint64_t i, found
-        with self.owners_lock:  # no named handle dies before its name has a reference here
+        cdef object owner
+        with self.owners_lock:  # without a GIL: no named handle dies before its name has a reference here
             while True:
                 self.read_counts(&counts)
                 records = <HoldRecord *>PyMem_Malloc((counts.leases + 1) * sizeof(HoldRecord))
@@ -97,12 +99,23 @@ cdef class PoolReports(PoolCore):
                 if found <= counts.leases + 1:
                     break
                 PyMem_Free(records)
-            try:
-                return [(None if records[found - 1 - i].owner == NULL else <object>records[found - 1 - i].owner,
-                         records[found - 1 - i].since, records[found - 1 - i].blocks,
-                         "mutable" if records[found - 1 - i].is_mutable else "immutable") for i in range(found)]
-            finally:
-                PyMem_Free(records)
+            # Before anything is made: that may run the collector, which may drop handles and their names.
+            for i in range(found):
+                if records[i].owner != NULL:
+                    Py_INCREF(<object>records[i].owner)
+        holds = []
+        try:
+            while found > 0:
+                found -= 1
+                owner = None
+                if records[found].owner != NULL:
+                    owner = <object>records[found].owner
+                    Py_DECREF(owner)
+                holds.append((owner, records[found].since, records[found].blocks,
+                              "mutable" if records[found].is_mutable else "immutable"))
+            return holds
+        finally:
+            PyMem_Free(records)
 
     def outstanding(self):
         """Return who holds blocks: a :class:`Hold` for each live handle that holds any, oldest first."""

@@ -1,6 +1,7 @@
 """A hold on those of many hashes that are registered."""
 
 cimport cython
+from cpython.number cimport PyNumber_AsSsize_t
 
 from kvpool._core.handle cimport Handle
 from kvpool._core.immutable_block cimport new_immutable_block
@@ -32,12 +33,13 @@ cdef class ScatteredBlocks(Handle):
         held = 0 if self.lease == NULL else self.lease.held
         return f"<ScatteredBlocks of {self.count} hashes, {held} blocks held>"
 
-    def __getitem__(self, Py_ssize_t i):
+    def __getitem__(self, key):
         cdef kvp_segment part
+        cdef Py_ssize_t i = PyNumber_AsSsize_t(key, IndexError)
         if i < 0:
             i += self.count
         if not 0 <= i < self.count:
-            raise IndexError(f"index {i} is out of range for {self.count} hashes")
+            raise IndexError(f"index {key} is out of range for {self.count} hashes")
         if self.lease.ids[i] == KVP_NO_BLOCK:
             return None
         part.lease = self.lease

@@ -260,7 +260,7 @@ cdef int take_array(TokenBuffer self, object array) except -1:
     if self.view.ndim != 1 or kind == NOT_INTEGER:
         raise unaccepted(array)
     size = self.view.shape[0]
-    stride = self.view.strides[0]
+    stride = self.view.strides[0] if self.view.strides != NULL else self.view.itemsize
 
     if size == 0:
         return 0
@@ -353,5 +353,5 @@ cdef Py_ssize_t copy_items(
 
 cdef object value_at(const Py_buffer *view, int kind, Py_ssize_t index):
     """Return the item at a position of an exported array as an int."""
-    cdef object raw = (<const char *>view.buf + index * view.strides[0])[:view.itemsize]
+    cdef object raw = (<const char *>view.buf + index * (view.strides[0] if view.strides != NULL else view.itemsize))[:view.itemsize]
     return int.from_bytes(raw, "little", signed=kind == SIGNED)

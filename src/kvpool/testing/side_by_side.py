@@ -197,7 +197,7 @@ class SideBySide:
         try:
             self.pool.allocate_blocks(n, timeout=timeout)
         except NotEnoughBlocksAvailable as error:
-            waited = bool(timeout) and n <= self.model.num_blocks
+            waited = timeout is not None and n <= self.model.num_blocks
             same("error", type(error), AllocationTimeout if waited else NotEnoughBlocksAvailable)
             same("shortage", (error.requested, error.available), numbers)
             held = sum(sum(hold.live) for hold in self.holds)

@@ -34,6 +34,7 @@ class PoolEvent(NamedTuple):
     parent_hash : int or None
         For ``STORED``: of the block before it, when that is registered.
     block_id : int or None
+        For ``REMOVED`` from a pool that keeps duplicates: the last copy.
     reason : EvictionReason or None
         For ``REMOVED`` and ``CLEARED``.
     """
