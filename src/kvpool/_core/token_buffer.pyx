@@ -353,5 +353,6 @@ cdef Py_ssize_t copy_items(
 
 cdef object value_at(const Py_buffer *view, int kind, Py_ssize_t index):
     """Return the item at a position of an exported array as an int."""
-    cdef object raw = (<const char *>view.buf + index * (view.strides[0] if view.strides != NULL else view.itemsize))[:view.itemsize]
+    cdef Py_ssize_t stride = view.strides[0] if view.strides != NULL else view.itemsize
+    cdef object raw = (<const char *>view.buf + index * stride)[:view.itemsize]
     return int.from_bytes(raw, "little", signed=kind == SIGNED)
