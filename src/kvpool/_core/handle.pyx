@@ -3,12 +3,11 @@
 cimport cython
 from cpython.memoryview cimport PyMemoryView_FromObject
 from kvpool._core.lease_ids cimport lease_ids
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new, kvp_status
 from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.status cimport raise_status
 
 import numpy as np
-
-from kvpool.errors import CorruptionError
 
 cdef extern from *:
     """
@@ -97,8 +96,12 @@ cdef class Handle:
 
     def release(self):
         """Give the blocks back now. No effect when that was done before."""
-        if self.lease != NULL and not self.is_view and self.pool.release(self.lease) != KVP_OK:
-            raise CorruptionError("a block of this handle had no reference to give back")
+        cdef kvp_status status
+        if self.lease == NULL or self.is_view:
+            return
+        status = self.pool.release(self.lease)
+        if status != KVP_OK:
+            raise_status(status, "a block of this handle had no reference to give back")
 
     @property
     def owner(self):

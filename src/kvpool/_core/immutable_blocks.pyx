@@ -9,8 +9,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from kvpool._core.handle cimport Handle, new_lease, uint64_array
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_unshare, kvp_segment
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_unshare, kvp_segment, kvp_status
 from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.status cimport raise_status
 
 from kvpool.errors import ForeignHandle, StaleHandle
 
@@ -138,9 +139,10 @@ cdef kvp_lease *share_parts(PoolCore pool, const kvp_segment *parts, uint32_t nu
     for p in range(num_parts):
         count += parts[p].count
     lease = new_lease(count, False, owner)
-    if pool.share(parts, num_parts, now, lease) != KVP_OK:
+    cdef kvp_status status = pool.share(parts, num_parts, now, lease)
+    if status != KVP_OK:
         kvp_lease_unshare(lease)
-        raise StaleHandle("the handle was released: its blocks may be anyone's by now")
+        raise_status(status, "the handle was released: its blocks may be anyone's by now")
     return lease
 
 

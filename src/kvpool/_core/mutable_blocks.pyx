@@ -11,6 +11,7 @@ from kvpool._core.immutable_blocks cimport parse_parent
 from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_gone, kvp_segment, kvp_status
 from kvpool._core.mutable_block cimport new_mutable_block
 from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.status cimport raise_status
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
 from kvpool._core.token_drafts cimport FRESH, TokenDrafts, new_drafts
 
@@ -234,7 +235,7 @@ cdef MutableBlocks join(MutableBlocks a, MutableBlocks b):
         result.need_drafts()
     status = a.pool.join(parts, 2, now, lease, &at)
     if status != KVP_OK:
-        raise InvalidMutableBlock(f"block {at} of the {result.count} was registered or released already, or is in both")
+        raise_status(status, f"block {at} of the {result.count} was registered or released already, or is in both")
     if result.drafts is not None:
         for i in range(result.count):
             source = a if i < a.count else b

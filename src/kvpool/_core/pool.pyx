@@ -14,13 +14,13 @@ from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
 from kvpool._core.pool_reports cimport PoolReports
 from kvpool._core.registration cimport Registration, new_registration
+from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport new_scattered_blocks
 
 import os
 
 import numpy as np
 
-from kvpool.errors import InvalidMutableBlock, ResetError
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_reason import EvictionReason
 from kvpool.types.reset_blocks_result import ResetBlocksResult
@@ -160,7 +160,7 @@ cdef class BlockPool(PoolReports):
         if status == KVP_NOT_ENOUGH:
             raise self.shortage(n, timeout is not None)
         if status != KVP_OK:
-            raise MemoryError("no memory to wait for blocks")
+            raise_status(status, "no memory to wait for blocks")
         if num_evicted:
             blocks.evicted_hashes = evicted if len(evicted) == 8 * num_evicted else evicted[:8 * num_evicted]
         return blocks
@@ -202,6 +202,7 @@ cdef class BlockPool(PoolReports):
         cdef int64_t now, lifetime
         cdef uint32_t at = 0
         cdef kvp_lease *lease
+        cdef kvp_status status
         owner = registration.first_owner()
         if priority is not None:
             registration.arguments.level = parse_int(priority, "priority", 0, KVP_NUM_LEVELS - 1)
@@ -215,10 +216,11 @@ cdef class BlockPool(PoolReports):
         if registration.count == 0:
             return new_immutable_blocks(self, NULL, owner)
         lease = new_lease(registration.count, False, owner)
-        if self.register(&registration.arguments, now, lease, &at) != KVP_OK:
+        status = self.register(&registration.arguments, now, lease, &at)
+        if status != KVP_OK:
             kvp_lease_unshare(lease)
-            raise InvalidMutableBlock(f"block {at} of {registration.count} was registered or released already, "
-                                      f"or is named twice")
+            raise_status(status, f"block {at} of {registration.count} was registered or released already, "
+                                 f"or is named twice")
         return new_immutable_blocks(self, lease, owner)
 
     def match_sequence_hashes(self, hashes, *, owner=None):
@@ -354,8 +356,8 @@ cdef class BlockPool(PoolReports):
             PyMem_Free(identities)
         held = self.shortage(self.num_blocks, False)
         who = f"; by {held.describe_holders()}" if held.holders else ", or were a moment ago"
-        raise ResetError(f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks are "
-                         f"held{who}")
+        raise_status(status, f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks "
+                             f"are held{who}")
 
     def reset_blocks(self, hashes):
         """Forget the cached blocks of these hashes, and the cached blocks that continue them.

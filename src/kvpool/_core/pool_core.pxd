@@ -4,7 +4,7 @@
 # Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched,
 # nothing
 #            is allocated and nothing calls out: a finalizer that ran there would take the lock again, and hang.
-# Errors:    methods return a kvp_status unless they can raise; kvp_status.pyx turns one into an exception.
+# Errors:    methods return a kvp_status unless they can raise; status.pyx turns one into an exception.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
