@@ -90,7 +90,7 @@ cdef class MutableBlocks(Handle):
             view.is_view = True
             view.root = self.owning()
             view.offset = self.offset + self.stride * start
-            view.stride = self.stride * step
+            view.stride = self.stride * step if view.count > 1 else 1  # a huge step has no second entry
             return view
         i = PyNumber_AsSsize_t(key, IndexError)
         if i < 0:
