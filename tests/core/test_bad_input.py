@@ -33,9 +33,6 @@ def float_or_huge(value):
     return "huge" if isinstance(value, int) and value.bit_length() > 64 else None
 
 
-# The pool itself ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("value", [0, -1, -(2**31), 2**31 - 101, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, -(2**70)])
 def test_a_number_of_blocks_out_of_range_is_refused(value):
     with pytest.raises(ValueError, match=rf"num_blocks = {value} is not in \[1, 2147483546\]"):
@@ -99,6 +96,7 @@ def test_a_pool_needs_a_number_of_blocks():
         BlockPool(4, what=1)
 
 
+@pytest.mark.own_memory
 def test_tables_that_do_not_fit_into_memory_are_a_memory_error(run_python):
     run_python("""
         import resource

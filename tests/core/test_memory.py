@@ -4,6 +4,7 @@ import gc
 import sys
 
 import numpy as np
+import pytest
 
 from kvpool import BlockPool, sequence_hashes
 
@@ -97,6 +98,7 @@ def test_failed_calls_leave_nothing_behind(pool, store):
     assert len(held) == pool.status().active == 10
 
 
+@pytest.mark.own_memory
 def test_pools_leave_no_memory_behind(run_python):
     grown = run_python("""
         import os
@@ -121,6 +123,7 @@ def test_pools_leave_no_memory_behind(run_python):
     assert int(grown) < 8_000_000
 
 
+@pytest.mark.own_memory
 def test_a_block_costs_at_most_64_bytes(run_python):
     used = run_python("""
         import os
@@ -143,6 +146,7 @@ def test_a_block_costs_at_most_64_bytes(run_python):
     assert int(used) <= 64_000_000
 
 
+@pytest.mark.own_memory
 def test_a_million_unread_events_cost_no_more_than_the_ring(run_python):
     grown = run_python("""
         import os

@@ -19,6 +19,8 @@ cdef class LeaseIds:
         kvp_lease_unshare(self.lease)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
+        if self.lease == NULL:
+            raise BufferError("made past the pool: there are no ids")
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:
             raise BufferError("block ids are read-only")
         view.buf = self.lease.ids
