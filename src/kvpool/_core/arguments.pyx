@@ -5,11 +5,15 @@ from libc.stdint cimport INT64_MAX, int64_t
 
 import operator
 
+import numpy as np
+
+cdef tuple BOOLS = (bool, np.bool_)
+
 
 cdef object parse_int(object value, str name, object low, object high):
     """Return an argument as an int in [low, high] (no bound if None); a bool is taken for a mistake."""
-    if isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not bool")
+    if isinstance(value, BOOLS):
+        raise TypeError(f"{name} must be an int, not {type(value).__name__}")
     try:
         number = operator.index(value)
     except TypeError:

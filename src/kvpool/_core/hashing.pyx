@@ -21,7 +21,7 @@ cdef object parse_index(object value, str name):
     """Return an argument as an int; a bool is taken for a mistake."""
     if PyLong_CheckExact(value):
         return value
-    if not isinstance(value, bool):
+    if not isinstance(value, (bool, np.bool_)):
         try:
             return operator.index(value)
         except TypeError:
