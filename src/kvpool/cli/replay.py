@@ -68,7 +68,7 @@ class Capacity(NamedTuple):
         if text.endswith("%"):
             positive(text[:-1])
             return cls(text, None, Decimal(text[:-1]))
-        if text.isdecimal() and len(text) < 20 and int(text) > 0:
+        if text.isdecimal() and int(text) > 0:
             return cls(text, int(text), None)
         raise argparse.ArgumentTypeError(
             f"{text} is neither a number of blocks nor a percentage (TRACE goes before --capacity)"
@@ -178,7 +178,8 @@ def run(options: argparse.Namespace) -> None:
     screen = Screen(quiet=options.json)
     trace = _get_trace(options, screen)
     sizes = [capacity.in_blocks(trace.num_unique_blocks) for capacity in options.capacity]
-    _try_pool(max(sizes), trace.block_size)
+    largest, capacity = max(zip(sizes, options.capacity, strict=True), key=lambda pair: pair[0])
+    _try_pool(largest, trace.block_size, capacity.text)
     screen.show_trace(trace)
     results = _replay_all(trace, sizes, options, screen)
     if options.json:
@@ -200,14 +201,14 @@ def _get_trace(options: argparse.Namespace, screen: Screen) -> Trace:
         raise CommandError(str(error)) from None
 
 
-def _try_pool(capacity: int, block_size: int) -> None:
+def _try_pool(capacity: int, block_size: int, text: str) -> None:
     """Make the largest pool once, so that what is too large is known before anything is printed."""
     from kvpool.replay import Simulator
 
     try:
         Simulator(capacity, block_size)
     except (ValueError, MemoryError) as error:
-        raise CommandError(f"a capacity of {capacity} blocks: {error}") from None
+        raise CommandError(f"--capacity {text}: {error}") from None
 
 
 def _replay_all(

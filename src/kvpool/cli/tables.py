@@ -90,10 +90,10 @@ class Screen:
                 table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
             for row in rows:
                 table.add_row(*row)
-            console = Console()
+            # As wide as the table needs: a terminal that is too narrow wraps it, and no digit is hidden.
+            console = Console(width=_WIDEST_TABLE)
             console.print(Text(title, style="bold"))
-            # As wide as it is: a terminal that is too narrow wraps, it does not hide digits.
-            console.print(table, width=_WIDEST_TABLE, crop=False)
+            console.print(table)
             return
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
         self._line(title)
@@ -135,7 +135,9 @@ class Screen:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        # Narrower than 80 columns, or the terminal's own "^C" begins a new line and the bar is not taken away.
+        bar_column = BarColumn(bar_width=30)
+        columns = (TextColumn("{task.description}"), bar_column, MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(f"{label} requests", total=total)
             yield lambda done: bar.advance(task, done)
@@ -158,7 +160,7 @@ class Screen:
         try:
             yield advance
         finally:
-            sys.stderr.write("\r" + " " * len(shown) + "\r")
+            sys.stderr.write("\r" + " " * (len(shown) + len("^C")) + "\r")
             sys.stderr.flush()
 
     def show_trace(self, trace: Trace) -> None:
@@ -217,8 +219,8 @@ class Screen:
             yield "A request computes its uncached prompt, then its output, and holds its blocks"
             yield f"until then: {options.prefill_rate:,g} prompt tokens/s, {options.decode_rate:,g} output tokens/s."
         for _, result in results:
-            pool = f"Pool of {counted(result.capacity, 'block')}"
+            pool = counted(result.capacity, "block")
             if result.refused:
-                yield f"{pool}: {counted(result.refused, 'request')} refused for lack of blocks, all counted as misses."
+                yield f"{pool}: {counted(result.refused, 'request')} refused for lack of blocks, counted as misses."
             if result.truncated:
-                yield f"{pool}: {counted(result.truncated, 'request')} truncated, being larger than the pool."
+                yield f"{pool}: {counted(result.truncated, 'request')} larger than the pool, truncated to its size."

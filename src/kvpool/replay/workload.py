@@ -135,9 +135,7 @@ def generate_workload(
             is_agent = dice.happens(p.agent_share)
             prompts = tool_prompts if is_agent else system_prompts
             prompt = prompts[dice.rank(len(prompts))]
-            session = _Session(
-                is_agent, prompt, dice.count(p.agent_turns if is_agent else p.chat_turns), [len(prompt)]
-            )
+            session = _Session(is_agent, prompt, dice.count(p.agent_turns if is_agent else p.chat_turns), [len(prompt)])
             heapq.heappush(pending, (next_session, ties, session))
             next_session += dice.seconds(1 / p.session_rate)
             continue
