@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import sys
 
 import pytest
 
@@ -22,6 +23,9 @@ QWEN = {
     "turn": 1,
     "hash_ids": [1, 2, 3],
 }
+
+
+LONG_INTS = not getattr(sys, "get_int_max_str_digits", lambda: 0)()  # Python before 3.11 may have no limit
 
 
 @pytest.fixture
@@ -68,9 +72,11 @@ def test_standard_input_is_read(monkeypatch):
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        (b"{", "not JSON"),
-        (b"[" * 100_000, "not JSON"),
-        (b"\xff\xfe\x00", "not "),
+        (b"{", "not JSON: Expecting property name enclosed in double quotes, column "),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"timestamp": 1' + b"0" * 5000 + b"}", "timestamp = " if LONG_INTS else "a number has too many digits"),
+        (b"\xff\xfe\x00", "not UTF-8 text"),
+        (b"\0\0", "not JSON: Expecting value, column 1"),
         (b"[1]", "not a JSON object but list"),
         ({}, "timestamp is missing"),
         ({**GOOD, "timestamp": "x"}, "timestamp = 'x' is not a number"),
@@ -78,7 +84,9 @@ def test_standard_input_is_read(monkeypatch):
         (b'{"timestamp": NaN, "input_length": 1, "output_length": 1, "hash_ids": []}', "timestamp = nan"),
         (b'{"timestamp": 1e999, "input_length": 1, "output_length": 1, "hash_ids": []}', "timestamp = inf"),
         ({**GOOD, "timestamp": -1}, "timestamp = -1"),
-        ({**GOOD, "timestamp": 10**400}, "is not a finite number"),
+        ({**GOOD, "timestamp": 10**400}, "is not in [0, 9000000000000]"),
+        ({**GOOD, "timestamp": 9e12 + 1000}, "timestamp = 9000000001000.0 is not in [0, 9000000000000]"),
+        ({**QWEN, "timestamp": 9e9 + 1}, "timestamp = 9000000001.0 is not in [0, 9000000000]"),
         ({**GOOD, "input_length": 1.5}, "input_length = 1.5 is not an int"),
         ({**GOOD, "input_length": -1}, "input_length = -1 is not in [0, 2147483647]"),
         ({**GOOD, "output_length": 2**31}, "output_length = 2147483648 is not in [0, 2147483647]"),
@@ -90,7 +98,7 @@ def test_standard_input_is_read(monkeypatch):
         ({**GOOD, "hash_ids": [1, -2]}, "hash_ids[1] = -2 is not in [0, 2**64)"),
         ({**GOOD, "hash_ids": [1, 2**64]}, "hash_ids[1] = 18446744073709551616 is not in [0, 2**64)"),
         ({**GOOD, "hash_ids": [1, None]}, "hash_ids[1] = None is not an int"),
-        ({**GOOD, "timestamp": 1}, "arrives at 0.001 s, before the line before, at 1.5 s"),
+        ({**GOOD, "timestamp": 1}, "arrives at 0.001 s, before the request before, at 1.5 s"),
         (QWEN, "block size 16, but the lines before have 512"),
     ],
 )
@@ -119,7 +127,7 @@ def test_a_line_that_is_too_long_is_refused_and_can_be_skipped_whole(write, monk
 def test_a_trace_without_requests_is_an_error(write):
     with pytest.raises(TraceError, match="no requests"):
         read_trace(write(b""))
-    with pytest.raises(TraceError, match="no requests, 1 bad lines"):
+    with pytest.raises(TraceError, match=r"no requests, 1 bad line$"):
         read_trace(write(b"x"), skip_bad_lines=True)
 
 
@@ -132,3 +140,46 @@ def test_what_cannot_be_opened_is_named(tmp_path):
     broken.write_bytes(gzip.compress(json.dumps(GOOD).encode())[:-12])
     with pytest.raises(TraceError, match=r"broken\.gz"):
         read_trace(broken)
+
+
+def test_what_a_hostile_line_says_is_not_repeated_at_length(write):
+    for value in (["x" * 1000] * 1000, "y" * 100_000, {"z" * 1000: 1}):
+        with pytest.raises(TraceError) as caught:
+            read_trace(write({**GOOD, "input_length": value}))
+        assert len(str(caught.value)) < 500
+
+
+def test_a_blank_line_that_is_too_long_is_one_bad_line(write, monkeypatch):
+    monkeypatch.setattr(reader_module, "MAX_LINE_BYTES", 200)
+    path = write(b" " * 1000, GOOD, b"{")
+    with pytest.raises(TraceError, match=r":1: the line is longer than 200 bytes"):
+        read_trace(path)
+    trace = read_trace(path, skip_bad_lines=True)
+    assert (len(trace.requests), trace.bad_lines) == (1, 2)
+
+
+def test_a_line_as_long_as_allowed_is_read(write, monkeypatch):
+    line = json.dumps(GOOD).encode()
+    monkeypatch.setattr(reader_module, "MAX_LINE_BYTES", len(line))
+    assert len(read_trace(write(line, line)).requests) == 2
+    with pytest.raises(TraceError, match=r":2: the line is longer"):
+        read_trace(write(line, line + b" "))
+
+
+def test_standard_input_has_a_name_in_errors(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{")))
+    with pytest.raises(TraceError, match=r"^<stdin>:1: not JSON"):
+        read_trace("-")
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(TraceError, match=r"^<stdin>: it is closed"):
+        read_trace("-")
+
+
+def test_a_byte_order_mark_is_passed_over(write):
+    assert len(read_trace(write(b"\xef\xbb\xbf" + json.dumps(GOOD).encode())).requests) == 1
+
+
+def test_reading_tells_its_progress(write):
+    steps = []
+    read_trace(write(*[{**GOOD, "timestamp": time} for time in range(600)]), progress=steps.append)
+    assert steps == [256, 256]

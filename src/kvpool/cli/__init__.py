@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from kvpool.cli.command_error import CommandError
+
 __all__ = ["main"]
 
 
@@ -21,22 +23,44 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 2 for arguments or a trace that cannot be used; 130 after an interrupt.
+        0; 1 if the output cannot be written; 2 for arguments or a trace that cannot be used; 130 after an interrupt.
     """
-    from kvpool.cli import replay
-
-    parser = argparse.ArgumentParser(prog="kvpool", description="The block pool of an LLM server's KV cache.")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    replay.add_parser(commands)
-    options = parser.parse_args(argv)
     try:
-        code = int(options.run(options))
-        sys.stdout.flush()
-        return code
+        from kvpool.cli import replay
+
+        parser = argparse.ArgumentParser(prog="kvpool", description="The block pool of an LLM server's KV cache.")
+        commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+        replay.add_parser(commands)
+        options = parser.parse_args(argv)
+        options.run(options)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except CommandError as error:
+        from kvpool.cli.tables import printable
+
+        _complain(printable(str(error)))
+        return 2
     except KeyboardInterrupt:
-        print("kvpool: interrupted", file=sys.stderr)
+        _complain("interrupted")
         return 130
     except BrokenPipeError:
-        # Who read our output has left: nothing more to say, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Who read our output has left: nothing more to say.
+        _drop_output()
         return 1
+    except OSError as error:
+        # What reads a trace has said so itself, as a CommandError: this is the output.
+        _complain(f"cannot write the output: {error.strerror or error}")
+        _drop_output()
+        return 1
+    return 0
+
+
+def _complain(text: str) -> None:
+    if sys.stderr is not None:  # print() would take standard output instead
+        print(f"kvpool: {text}", file=sys.stderr)
+
+
+def _drop_output() -> None:
+    """Let what is still in the buffer of standard output go nowhere, or it would fail again at exit."""
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What ``replay`` shows a person: tables with rich if it is installed, plain ones if not."""
+"""What ``replay`` shows a person: tables and progress, with rich if it is installed, plain ones if not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from kvpool.replay.result import OPERATIONS, ReplayResult
 from kvpool.replay.trace import Trace
 
-__all__ = ["Screen", "duration"]
+__all__ = ["Screen", "duration", "printable"]
+
+_TEXT_WIDTH = 79
+_WIDEST_TABLE = 500
 
 
 def duration(nanoseconds: int) -> str:
@@ -26,6 +29,30 @@ def duration(nanoseconds: int) -> str:
 def large(number: float) -> str:
     """Return a number with thousands separated."""
     return f"{number:,.0f}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number and what it counts."""
+    return f"{large(number)} {noun}{'' if number == 1 else 's'}"
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Return a text on one line, whatever is in the name of a file: what cannot be shown is escaped."""
+    shown = "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+    return shown.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _wrapped(words: Sequence[str]) -> list[str]:
+    """Return indented lines of words."""
+    lines = [" "]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) > _TEXT_WIDTH and lines[-1].strip():
+            lines.append(" ")
+        lines[-1] += f" {word}"
+    return lines
 
 
 class Screen:
@@ -48,7 +75,7 @@ class Screen:
 
     def _line(self, text: str = "") -> None:
         if not self._quiet:
-            print(text)
+            print(printable(text, getattr(sys.stdout, "encoding", None) or "utf-8"))
 
     def _table(self, title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table; the first column is aligned left, the others right."""
@@ -56,17 +83,17 @@ class Screen:
             from rich.box import SIMPLE_HEAD
             from rich.console import Console
             from rich.table import Table
+            from rich.text import Text
 
-            table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
-            table.title_justify = "left"
-            table.title_style = "bold"
+            table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
             for column, name in enumerate(head):
                 table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
             for row in rows:
                 table.add_row(*row)
-            console = Console()
-            console.print(table, width=max(console.width, 78))
-            self._line()
+            # As wide as the table needs: a terminal that is too narrow wraps it, and no digit is hidden.
+            console = Console(width=_WIDEST_TABLE)
+            console.print(Text(title, style="bold"))
+            console.print(table)
             return
         widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
         self._line(title)
@@ -76,49 +103,88 @@ class Screen:
                 *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
             ]
             self._line("  ".join(cells).rstrip())
-        self._line()
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[Callable[[int], None] | None]:
-        """Show a bar on standard error, if that is a terminal; yields what tells it of requests served."""
-        if not sys.stderr.isatty() or not self._has_rich:
+    def progress(self, label: str, total: int | None) -> Iterator[Callable[[int], None] | None]:
+        """Show progress on standard error, if that is a terminal, and take it away at the end.
+
+        Parameters
+        ----------
+        label : str
+            What is being done to the requests.
+        total : int or None
+            Requests; None if that is not known.
+
+        Yields
+        ------
+        callable or None
+            What is to be told of requests done.
+        """
+        if sys.stderr is None or not sys.stderr.isatty():
             yield None
-            return
+        elif self._has_rich:
+            with self._bar(label, total) as advance:
+                yield advance
+        else:
+            with self._counter(label, total) as advance:
+                yield advance
+
+    @staticmethod
+    @contextmanager
+    def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("requests"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        # Narrower than 80 columns, or the terminal's own "^C" begins a new line and the bar is not taken away.
+        bar_column = BarColumn(bar_width=30)
+        columns = (TextColumn("{task.description}"), bar_column, MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("replay", total=total)
-            yield lambda served: bar.advance(task, served)
+            task = bar.add_task(f"{label} requests", total=total)
+            yield lambda done: bar.advance(task, done)
 
-    def show_trace(self, trace: Trace, unique: int) -> None:
+    @staticmethod
+    @contextmanager
+    def _counter(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+        done = 0
+        shown = ""
+
+        def advance(more: int) -> None:
+            nonlocal done, shown
+            done += more
+            text = f"{label} requests: " + (f"{100 * done // total}%" if total else f"{done // 10_000}0,000")
+            if text != shown:
+                shown = text
+                sys.stderr.write(f"\r{text}")
+                sys.stderr.flush()
+
+        try:
+            yield advance
+        finally:
+            sys.stderr.write("\r" + " " * (len(shown) + len("^C")) + "\r")
+            sys.stderr.flush()
+
+    def show_trace(self, trace: Trace) -> None:
         """Say what is replayed."""
-        if self._quiet:
-            return
-        self._line(f"{trace.name}: {large(len(trace.requests))} requests over {trace.requests[-1].arrival:,.0f} s")
+        self._line(trace.name)
+        self._line(f"  {counted(len(trace.requests), 'request')} in {trace.seconds:,.0f} s")
         self._line(
-            f"  {large(trace.num_blocks)} full blocks of {trace.block_size} tokens, {large(unique)} unique; "
-            f"a pool that never evicts hits {trace.ceiling:.2%}"
+            f"  {counted(trace.num_blocks, 'full block')} of {counted(trace.block_size, 'token')}, "
+            f"{large(trace.num_unique_blocks)} unique"
         )
         if trace.bad_lines:
-            self._line(f"  {large(trace.bad_lines)} bad lines skipped")
-        line = " "
-        for name, value in trace.parameters.items():
-            item = f" {name}={value}"
-            if len(line) + len(item) > 78:
+            self._line(f"  {counted(trace.bad_lines, 'bad line')} skipped")
+        if trace.parameters:
+            for line in _wrapped([f"{name}={value}" for name, value in trace.parameters.items()]):
                 self._line(line)
-                line = " "
-            line += item
-        if line.strip():
-            self._line(line)
         self._line()
 
-    def show_results(self, results: Sequence[tuple[str, ReplayResult]], options: argparse.Namespace) -> None:
+    def show_results(
+        self, trace: Trace, results: Sequence[tuple[str, ReplayResult]], options: argparse.Namespace
+    ) -> None:
         """Print hit ratios for each capacity, and the latencies of the last."""
         rows = [
             [
-                text if text.endswith("%") else "",
+                text if text.endswith("%") else f"{100 * result.capacity / max(trace.num_unique_blocks, 1):.3g}%",
                 large(result.capacity),
                 f"{result.block_hit_ratio:.2%}",
                 f"{result.token_hit_ratio:.2%}",
@@ -128,30 +194,33 @@ class Screen:
             ]
             for text, result in results
         ]
-        head = ["unique", "blocks", "block hits", "token hits", "evictions", "held", "blocks/s"]
-        self._table(f"Hit ratio by capacity (LRU, hold {options.hold})", head, rows)
-        if options.hold == "service":
-            self._line(
-                f"A request computes {options.prefill_rate:g} uncached prompt tokens/s, then {options.decode_rate:g} "
-                "output tokens/s, and holds its blocks until then."
-            )
-        for text, result in results:
-            if result.refused:
-                self._line(f"{text}: {large(result.refused)} requests refused, their blocks count as misses.")
-            if result.truncated:
-                self._line(
-                    f"{text}: {large(result.truncated)} requests larger than the pool, only their first blocks taken."
-                )
-        text, last = results[-1]
+        rows.append(["no limit", "", f"{trace.ceiling:.2%}", f"{trace.token_ceiling:.2%}", "", "", ""])
+        head = ["capacity", "blocks", "block hits", "token hits", "evictions", "most held", "blocks/s"]
+        self._table(f"Hit ratio (LRU, hold {options.hold})", head, rows)
+        for note in self._notes(results, options):
+            self._line(note)
+        self._line()
+        _, last = results[-1]
         latencies = []
         for name in OPERATIONS:
             summary = last.latencies[name].summary()
             times = [duration(summary[key]) for key in ("p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")]
             latencies.append([name, large(summary["count"]), *times])
         self._table(
-            f"Time of a call, whole requests at once, {text} of capacity"
-            if text.endswith("%")
-            else f"Time of a call, {text} blocks",
+            f"Time of a call for all blocks of a request, pool of {counted(last.capacity, 'block')}",
             ["operation", "calls", "p50", "p90", "p99", "p99.9", "max"],
             latencies,
         )
+
+    @staticmethod
+    def _notes(results: Sequence[tuple[str, ReplayResult]], options: argparse.Namespace) -> Iterator[str]:
+        """Say what the numbers cannot."""
+        if options.hold == "service":
+            yield "A request computes its uncached prompt, then its output, and holds its blocks"
+            yield f"until then: {options.prefill_rate:,g} prompt tokens/s, {options.decode_rate:,g} output tokens/s."
+        for _, result in results:
+            pool = counted(result.capacity, "block")
+            if result.refused:
+                yield f"{pool}: {counted(result.refused, 'request')} refused for lack of blocks, counted as misses."
+            if result.truncated:
+                yield f"{pool}: {counted(result.truncated, 'request')} larger than the pool, truncated to its size."

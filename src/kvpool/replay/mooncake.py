@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvpool.replay.record import make_request, number, whole
+from kvpool.replay.record import MAX_BLOCK_SIZE, MAX_SECONDS, make_request, number, whole
 from kvpool.replay.trace import Request
 
 __all__ = ["DEFAULT_BLOCK_SIZE", "parse_mooncake"]
@@ -25,5 +25,6 @@ def parse_mooncake(record: Mapping[str, Any]) -> tuple[Request, int]:
     ------
     BadRecord
     """
-    block_size = whole(record, "block_size", 1, 2**20) if "block_size" in record else DEFAULT_BLOCK_SIZE
-    return make_request(record, number(record, "timestamp") / 1e3, block_size), block_size
+    block_size = whole(record, "block_size", 1, MAX_BLOCK_SIZE) if "block_size" in record else DEFAULT_BLOCK_SIZE
+    milliseconds = number(record, "timestamp", MAX_SECONDS * 1000)
+    return make_request(record, milliseconds / 1e3, block_size), block_size

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kvpool.replay.record import make_request, number
+from kvpool.replay.record import MAX_SECONDS, make_request, number
 from kvpool.replay.trace import Request
 
 __all__ = ["BLOCK_SIZE", "is_qwen_bailian", "parse_qwen_bailian"]
@@ -31,4 +31,4 @@ def parse_qwen_bailian(record: Mapping[str, Any]) -> tuple[Request, int]:
     ------
     BadRecord
     """
-    return make_request(record, number(record, "timestamp"), BLOCK_SIZE), BLOCK_SIZE
+    return make_request(record, number(record, "timestamp", MAX_SECONDS), BLOCK_SIZE), BLOCK_SIZE

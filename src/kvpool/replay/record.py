@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,30 +11,32 @@ import numpy as np
 
 from kvpool.replay.trace import Request
 
-__all__ = ["MAX_TOKENS", "BadRecord", "make_request", "number", "whole"]
+__all__ = ["MAX_BLOCK_SIZE", "MAX_SECONDS", "MAX_TOKENS", "BadRecord", "make_request", "number", "whole"]
 
 MAX_TOKENS = 2**31 - 1
 """Tokens of a prompt or an answer, at most."""
+MAX_BLOCK_SIZE = 2**20
+"""Tokens of a block, at most."""
+MAX_SECONDS = 9_000_000_000
+"""The latest arrival: a pool's clock goes no further."""
 
 
 class BadRecord(ValueError):
-    """A line is not a request; says why."""
+    """A line is not a request; says why, in a few words even if the line is long."""
 
 
-def number(record: Mapping[str, Any], key: str) -> float:
-    """Return a finite number >= 0, or raise BadRecord."""
+def number(record: Mapping[str, Any], key: str, high: int) -> float:
+    """Return a number in [0, high], or raise BadRecord."""
     value = record.get(key)
     if value is None:
         raise BadRecord(f"{key} is missing")
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadRecord(f"{key} = {value!r} is not a number")
-    try:
-        result = float(value)
-    except OverflowError:
-        result = math.inf
-    if not math.isfinite(result) or result < 0:
-        raise BadRecord(f"{key} = {value} is not a finite number of at least 0")
-    return result
+        raise BadRecord(f"{key} = {reprlib.repr(value)} is not a number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadRecord(f"{key} = {value} is not a finite number")
+    if not 0 <= value <= high:
+        raise BadRecord(f"{key} = {reprlib.repr(value)} is not in [0, {high}]")
+    return float(value)
 
 
 def whole(record: Mapping[str, Any], key: str, low: int = 0, high: int = MAX_TOKENS) -> int:
@@ -42,9 +45,9 @@ def whole(record: Mapping[str, Any], key: str, low: int = 0, high: int = MAX_TOK
     if value is None:
         raise BadRecord(f"{key} is missing")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise BadRecord(f"{key} = {value!r} is not an int")
+        raise BadRecord(f"{key} = {reprlib.repr(value)} is not an int")
     if not low <= value <= high:
-        raise BadRecord(f"{key} = {value} is not in [{low}, {high}]")
+        raise BadRecord(f"{key} = {reprlib.repr(value)} is not in [{low}, {high}]")
     return value
 
 
@@ -64,7 +67,7 @@ def make_request(record: Mapping[str, Any], arrival: float, block_size: int) -> 
         raise BadRecord(f"hash_ids has {len(hash_ids)} ids, but {input_tokens} tokens need {full + 1} blocks at most")
     for position, hash_id in enumerate(hash_ids):
         if isinstance(hash_id, bool) or not isinstance(hash_id, int):
-            raise BadRecord(f"hash_ids[{position}] = {hash_id!r} is not an int")
+            raise BadRecord(f"hash_ids[{position}] = {reprlib.repr(hash_id)} is not an int")
         if not 0 <= hash_id < 2**64:
-            raise BadRecord(f"hash_ids[{position}] = {hash_id} is not in [0, 2**64)")
+            raise BadRecord(f"hash_ids[{position}] = {reprlib.repr(hash_id)} is not in [0, 2**64)")
     return Request(arrival, input_tokens, output_tokens, np.array(hash_ids[:full], dtype=np.uint64))

@@ -26,13 +26,15 @@ class ReplayResult:
         only were taken.
     blocks, hit_blocks : int
         Full prompt blocks asked for, and found.
+    served_blocks : int
+        Full prompt blocks that were found or registered: not those of refused requests, nor those cut off.
     input_tokens, hit_tokens : int
     evictions : int
         Blocks evicted for others.
     peak_active : int
         Blocks held at the same time, at most.
     seconds : float
-        Wall time of the replay.
+        Wall time of the replay, bookkeeping included.
     latencies : dict of LatencyHistogram
         For each operation.
     """
@@ -44,6 +46,7 @@ class ReplayResult:
     truncated: int = 0
     blocks: int = 0
     hit_blocks: int = 0
+    served_blocks: int = 0
     input_tokens: int = 0
     hit_tokens: int = 0
     evictions: int = 0
@@ -65,8 +68,8 @@ class ReplayResult:
 
     @property
     def blocks_per_second(self) -> float:
-        """Full prompt blocks served in a second of wall time."""
-        return self.blocks / self.seconds if self.seconds else 0.0
+        """Full prompt blocks served in a second of wall time, the simulator's own included."""
+        return self.served_blocks / self.seconds if self.seconds else 0.0
 
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain numbers, for JSON."""
@@ -78,6 +81,7 @@ class ReplayResult:
             "truncated": self.truncated,
             "blocks": self.blocks,
             "hit_blocks": self.hit_blocks,
+            "served_blocks": self.served_blocks,
             "block_hit_ratio": self.block_hit_ratio,
             "input_tokens": self.input_tokens,
             "hit_tokens": self.hit_tokens,

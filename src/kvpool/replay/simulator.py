@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import isfinite
 from time import perf_counter, perf_counter_ns
 from typing import Literal
 
@@ -17,6 +18,7 @@ PREFILL_RATE = 8000.0
 """Prompt tokens that a request computes in a second."""
 DECODE_RATE = 30.0
 """Tokens that a request generates in a second."""
+_PROGRESS_STEP = 64  # requests
 
 
 class Simulator:
@@ -32,6 +34,13 @@ class Simulator:
         Each request gives its blocks back before the next arrives, or holds them until it would have finished: input
         tokens that were not cached at ``prefill_rate``, then output tokens at ``decode_rate`` (tokens a second). While
         it is held, a request also has blocks for its partial prompt block and its output, which are never registered.
+    prefill_rate, decode_rate : float
+        Tokens a second, of one request.
+
+    Notes
+    -----
+    Of a request larger than the pool only the first ``capacity`` blocks are handled (*truncated*). A request that does
+    not get its blocks at once is turned away (*refused*). The blocks they go without count as misses.
     """
 
     def __init__(
@@ -42,70 +51,107 @@ class Simulator:
         prefill_rate: float = PREFILL_RATE,
         decode_rate: float = DECODE_RATE,
     ) -> None:
+        if hold not in ("none", "service"):
+            raise ValueError(f"hold = {hold!r} is neither 'none' nor 'service'")
+        for name, rate in (("prefill_rate", prefill_rate), ("decode_rate", decode_rate)):
+            if not (isfinite(rate) and rate > 0):
+                raise ValueError(f"{name} = {rate} is not a finite number above 0")
         self.now = 0.0
         self.pool = BlockPool(capacity, block_size, clock=lambda: self.now)
         self.result = ReplayResult(capacity, hold)
         self._block_size = block_size
+        self._holds = hold == "service"
         self._prefill_rate = prefill_rate
         self._decode_rate = decode_rate
-        self._running: list[tuple[float, int, list[ImmutableBlocks | MutableBlocks]]] = []
+        self._running: list[tuple[float, int, tuple[ImmutableBlocks | MutableBlocks, ...]]] = []
+        # Looked up once, so that a duration has nothing in it but the call and the clock.
+        self._match, self._allocate, self._register, self._release = self.result.latencies.values()
 
     def serve(self, request: Request) -> None:
         """Let one request arrive; those that have finished by then go first."""
         self.finish_until(request.arrival)
         self.now = request.arrival
-        result = self.result
-        latencies = result.latencies
+        pool, result = self.pool, self.result
         hashes = request.hashes
+        wanted = len(hashes)
+        if self._holds:
+            wanted = -(-(request.input_tokens + request.output_tokens) // self._block_size)
         result.requests += 1
         result.blocks += len(hashes)
         result.input_tokens += request.input_tokens
-        if len(hashes) > result.capacity:
-            hashes = hashes[: result.capacity]
+        if wanted > result.capacity:
             result.truncated += 1
+            wanted = result.capacity
+            hashes = hashes[:wanted]
 
         start = perf_counter_ns()
-        cached = self.pool.match_sequence_hashes(hashes)
-        latencies["match"].add(perf_counter_ns() - start)
+        cached = pool.match_sequence_hashes(hashes)
+        end = perf_counter_ns()
+        self._match.add(end - start)
         hits = len(cached)
-        spare = 0
-        if result.hold == "service":
-            total = -(-(request.input_tokens + request.output_tokens) // self._block_size)
-            spare = max(min(total, result.capacity) - len(hashes), 0)
         start = perf_counter_ns()
         try:
-            fresh = self.pool.allocate_blocks(len(hashes) - hits + spare)
+            fresh = pool.allocate_blocks(wanted - hits)
         except NotEnoughBlocksAvailable:
-            latencies["allocate"].add(perf_counter_ns() - start)
+            end = perf_counter_ns()
+            self._allocate.add(end - start)
             result.refused += 1
             cached.release()
             return
-        latencies["allocate"].add(perf_counter_ns() - start)
-        missing = fresh[: len(hashes) - hits] if spare else fresh
+        end = perf_counter_ns()
+        self._allocate.add(end - start)
+        computed = fresh[: len(hashes) - hits] if self._holds else fresh
+        missing = hashes[hits:]
         start = perf_counter_ns()
-        filled = self.pool.register_blocks(missing, hashes[hits:], parent=cached)
-        latencies["register"].add(perf_counter_ns() - start)
+        filled = pool.register_blocks(computed, missing, parent=cached)
+        end = perf_counter_ns()
+        self._register.add(end - start)
+
+        result.served_blocks += len(hashes)
         result.hit_blocks += hits
         result.hit_tokens += hits * self._block_size
-
-        uncached = request.input_tokens - hits * self._block_size
-        end = self.now + uncached / self._prefill_rate + request.output_tokens / self._decode_rate
-        handles: list[ImmutableBlocks | MutableBlocks] = [fresh, filled, cached]
-        heapq.heappush(self._running, (end, result.requests, handles))
-        result.peak_active = max(result.peak_active, self.pool.status().active)
-        if result.hold == "none":
-            self.finish_until(float("inf"))
+        result.peak_active = max(result.peak_active, result.capacity - pool.available_blocks)
+        if self._holds:  # `fresh` still has the blocks that are not for the prompt
+            uncached = request.input_tokens - hits * self._block_size
+            finish = self.now + uncached / self._prefill_rate + request.output_tokens / self._decode_rate
+            heapq.heappush(self._running, (finish, result.requests, (fresh, filled, cached)))
+        else:
+            self._give_back((filled, cached))
 
     def finish_until(self, time: float) -> None:
-        """Release the blocks of the requests that finish until then."""
+        """Release the blocks of the requests that finish until then (seconds)."""
         while self._running and self._running[0][0] <= time:
-            end, _, handles = heapq.heappop(self._running)
-            if self.result.hold == "service":
-                self.now = max(self.now, end)
-            start = perf_counter_ns()
-            for handle in handles:
-                handle.release()
-            self.result.latencies["release"].add(perf_counter_ns() - start)
+            finish, _, handles = heapq.heappop(self._running)
+            self.now = max(self.now, finish)
+            self._give_back(handles)
+
+    def _give_back(self, handles: tuple[ImmutableBlocks | MutableBlocks, ...]) -> None:
+        """Release what a request holds, its last blocks first."""
+        start = perf_counter_ns()
+        for handle in handles:
+            handle.release()
+        end = perf_counter_ns()
+        self._release.add(end - start)
+
+    def run(self, requests: Sequence[Request], progress: Callable[[int], None] | None = None) -> ReplayResult:
+        """Serve requests in the order of their arrival, let all finish, and return what was measured.
+
+        Parameters
+        ----------
+        requests : sequence of Request
+        progress : callable, optional
+            Called now and then with the number of requests served since the last call.
+        """
+        start = perf_counter()
+        for served, request in enumerate(requests, 1):
+            self.serve(request)
+            if progress is not None and served % _PROGRESS_STEP == 0:
+                progress(_PROGRESS_STEP)
+        result = self.close()
+        result.seconds += perf_counter() - start
+        if progress is not None:
+            progress(len(requests) % _PROGRESS_STEP)
+        return result
 
     def close(self) -> ReplayResult:
         """Let all requests finish; return what was measured."""
@@ -144,18 +190,8 @@ def replay(
     Examples
     --------
     >>> from kvpool.replay import generate_workload, replay
-    >>> result = replay(generate_workload(requests=50, seed=1), capacity=2000)
+    >>> result = replay(generate_workload(requests=50, seed=1), capacity=4000)
     >>> result.requests, result.evictions
     (50, 0)
     """
-    simulator = Simulator(capacity, trace.block_size, hold, prefill_rate, decode_rate)
-    start = perf_counter()
-    for served, request in enumerate(trace.requests, 1):
-        simulator.serve(request)
-        if progress is not None and served % 64 == 0:
-            progress(64)
-    result = simulator.close()
-    result.seconds = perf_counter() - start
-    if progress is not None:
-        progress(len(trace.requests) % 64)
-    return result
+    return Simulator(capacity, trace.block_size, hold, prefill_rate, decode_rate).run(trace.requests, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,11 @@ class Trace:
     parameters: dict[str, float | int] = field(default_factory=dict)
 
     @property
+    def seconds(self) -> float:
+        """Time from the first arrival to the last."""
+        return self.requests[-1].arrival - self.requests[0].arrival if self.requests else 0.0
+
+    @cached_property
     def num_blocks(self) -> int:
         """Full prompt blocks, every reference counted."""
         return sum(len(request.hashes) for request in self.requests)
@@ -61,12 +67,31 @@ class Trace:
     @property
     def num_unique_blocks(self) -> int:
         """Different full prompt blocks: what a pool that never evicts would hold."""
-        if not self.requests:
-            return 0
-        return len(np.unique(np.concatenate([request.hashes for request in self.requests])))
+        return self._census[0]
 
     @property
     def ceiling(self) -> float:
         """Block hit ratio of a pool that never evicts, in [0, 1]."""
-        blocks = self.num_blocks
-        return 1 - self.num_unique_blocks / blocks if blocks else 0.0
+        return self._census[1] / self.num_blocks if self.num_blocks else 0.0
+
+    @property
+    def token_ceiling(self) -> float:
+        """Token hit ratio of a pool that never evicts, in [0, 1]."""
+        input_tokens = sum(request.input_tokens for request in self.requests)
+        return self._census[1] * self.block_size / input_tokens if input_tokens else 0.0
+
+    @cached_property
+    def _census(self) -> tuple[int, int]:
+        """Unique blocks, and the references that a pool hits which never evicts.
+
+        A request hits its blocks up to the first one that no request before it had.
+        """
+        if not self.requests:
+            return 0, 0
+        ends = np.cumsum([len(request.hashes) for request in self.requests])
+        starts = np.concatenate([[0], ends[:-1]])
+        hashes = np.concatenate([request.hashes for request in self.requests])
+        unique, first = np.unique(hashes, return_index=True)
+        misses = np.append(np.sort(first), len(hashes))  # the last one is behind the end, to be found by all
+        hits = np.minimum(misses[np.searchsorted(misses, starts)], ends) - starts
+        return len(unique), int(hits.sum())
