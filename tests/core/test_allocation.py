@@ -74,7 +74,7 @@ def test_a_number_that_python_refuses_to_print_has_an_error_that_prints(pool):
 
 def test_empty_blocks_go_before_cached_ones(pool, store):
     store(pool, [1, 2, 3])
-    assert pool.allocate_blocks(13).evicted.count == 0
+    assert pool.allocate_blocks(13).evicted.num_blocks == 0
     assert pool.contains([1, 2, 3]).all()
 
 
@@ -90,7 +90,7 @@ def test_the_allocation_that_evicts_tells_what_it_evicted(pool, store):
 
 def test_an_allocation_from_empty_blocks_evicts_nothing(pool):
     evicted = pool.allocate_blocks(4).evicted
-    assert evicted.count == 0
+    assert evicted.num_blocks == 0
     assert [a.dtype for a in evicted] == [np.uint64, np.int32, np.uint8]
 
 

@@ -375,7 +375,7 @@ def test_no_hashes_are_fine(pool, unchanged, hashes):
         assert pool.contains(hashes).shape == (0,)
         assert pool.match_lengths([hashes]).tolist() == [0]
         assert pool.touch(hashes) == 0
-        assert pool.reset_blocks(hashes).reset.count == 0
+        assert pool.reset_blocks(hashes).reset.num_blocks == 0
         assert len(pool.register_blocks([], hashes)) == 0
 
 

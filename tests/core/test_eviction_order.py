@@ -38,7 +38,7 @@ def test_a_held_block_holds_its_ancestors(pool, store):
     last = handle[2]
     handle.release()
     assert pool.status().active == 3
-    assert pool.allocate_blocks(13).evicted.count == 0
+    assert pool.allocate_blocks(13).evicted.num_blocks == 0
     assert pool.available_blocks == 13
     last.release()
     assert pool.available_blocks == 16

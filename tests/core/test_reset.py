@@ -12,7 +12,7 @@ def test_reset_forgets_every_cached_block_and_reports_it_by_ascending_id(pool, s
     assert evicted.ids.tolist() == [0, 1, 2]
     assert evicted.sequence_hashes.tolist() == [30, 10, 20]
     assert evicted.reasons.tolist() == [EvictionReason.RESET] * 3
-    assert evicted.count == 3
+    assert evicted.num_blocks == 3
     assert not pool.contains([10, 20, 30]).any()
     assert pool.status().empty == 16
 
@@ -26,7 +26,7 @@ def test_after_a_reset_blocks_come_as_from_a_new_pool(pool, store):
 
 
 def test_reset_of_an_empty_pool_reports_nothing(pool):
-    assert pool.reset().count == 0
+    assert pool.reset().num_blocks == 0
 
 
 @pytest.mark.parametrize("hold", ["mutable", "immutable", "single"])
@@ -109,7 +109,7 @@ def test_blocks_held_through_a_descendant_are_not_reset(pool, store):
     handle.release()
     result = pool.reset_blocks([1, 2, 3])
     assert result.not_reset.tolist() == [1, 2, 3]
-    assert result.reset.count == 0
+    assert result.reset.num_blocks == 0
     del tail
 
 
@@ -131,7 +131,7 @@ def test_reset_of_no_hashes_does_nothing(pool, store, unchanged):
     store(pool, [1])
     with unchanged(pool):
         result = pool.reset_blocks([])
-    assert (result.reset.count, len(result.not_found), len(result.not_reset)) == (0, 0, 0)
+    assert (result.reset.num_blocks, len(result.not_found), len(result.not_reset)) == (0, 0, 0)
 
 
 def test_all_copies_of_a_hash_are_reset_together(store):
@@ -148,7 +148,7 @@ def test_a_held_copy_keeps_all_copies(store):
     store(pool, [1])
     held = store(pool, [1])
     result = pool.reset_blocks([1])
-    assert (result.not_reset.tolist(), result.reset.count) == ([1], 0)
+    assert (result.not_reset.tolist(), result.reset.num_blocks) == ([1], 0)
     pool.check_invariants()
     del held
 

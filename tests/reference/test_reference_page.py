@@ -230,7 +230,7 @@ def test_cached_blocks_stay_until_an_allocation_needs_their_room():
     cache(pool, [1], priority=90)
     cache(pool, [2], priority=5)
     relaxed = pool.allocate_blocks(2)  # empty blocks go first
-    assert relaxed.evicted.count == 0
+    assert relaxed.evicted.num_blocks == 0
     assert pool.allocate_blocks(1).evicted.sequence_hashes.tolist() == [2]
     assert pool.contains([1, 2]).tolist() == [True, False]
 

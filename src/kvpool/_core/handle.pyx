@@ -2,22 +2,13 @@
 
 cimport cython
 from cpython.memoryview cimport PyMemoryView_FromObject
+from kvpool._core.interpreter cimport KVP_FREE_THREADED
 from kvpool._core.lease_ids cimport lease_ids
 from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new, kvp_status
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.status cimport raise_status
 
 import numpy as np
-
-cdef extern from *:
-    """
-    #ifdef Py_GIL_DISABLED
-    #define KVP_FREE_THREADED 1
-    #else
-    #define KVP_FREE_THREADED 0
-    #endif
-    """
-    const bint KVP_FREE_THREADED
 
 cdef object frombuffer = np.frombuffer
 cdef object INT32 = np.dtype(np.int32)

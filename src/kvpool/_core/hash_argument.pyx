@@ -13,6 +13,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 from kvpool._core.hashing cimport parse_hash
+from kvpool._core.interpreter cimport KVP_FREE_THREADED
 
 import numpy as np
 
@@ -42,17 +43,6 @@ cdef extern from *:
         Py_ssize_t *dimensions
         Py_ssize_t *strides
         PyObject *descr
-
-
-cdef extern from *:
-    """
-    #ifdef Py_GIL_DISABLED
-    #define KVP_FREE_THREADED 1
-    #else
-    #define KVP_FREE_THREADED 0
-    #endif
-    """
-    const bint KVP_FREE_THREADED
 
 cdef enum:
     MAX_HASHES = 0xFFFFFFFF

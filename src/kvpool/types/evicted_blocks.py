@@ -26,6 +26,6 @@ class EvictedBlocks(NamedTuple):
     reasons: npt.NDArray[np.uint8]
 
     @property
-    def count(self) -> int:  # type: ignore[override]
+    def num_blocks(self) -> int:
         """Number of identities (``len`` of a named tuple counts its fields)."""
         return len(self.ids)
