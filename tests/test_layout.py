@@ -23,11 +23,12 @@ C_LAYERS = [
     {"types", "status", "check", "memory"},
     {"block_table", "free_list", "lru_list", "seq_hash", "lineage_hash", "event_ring", "expiry_heap", "hint_table"}
     | {"hash_index", "priority_buckets", "stats", "lease"},
+    {"prefix_search"},
     {"pool"},
     {"lock", "waiter"},
     {"shared_pool"},
 ]
-POOL_PARTS = {"pool_check", "pool_match", "pool_register", "pool_reset"}  # pool.h is one subject in several sources
+POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset"}  # pool.h is one subject in several sources
 
 # Parts of kvpool, lowest first; a module imports from its own layer and from those before it. __init__ is the public
 # face, `from kvpool import BlockPool`.

@@ -1,6 +1,7 @@
 #include "pool_transitions.h"
 
 #include "kvp/check.h"
+#include "kvp/prefix_search.h"
 
 #include <string.h>
 
@@ -169,6 +170,8 @@ static kvp_status release_mutable(kvp_pool *self, kvp_lease *lease) {
 }
 
 static kvp_status release_immutable(kvp_pool *self, const kvp_lease *lease) {
+    if (lease->is_chain)
+        return kvp_let_go_chain(self, lease->ids, lease->count);
     const kvp_block *rows = self->table.rows;
     kvp_status status = KVP_OK;
     for (uint32_t i = lease->count; i-- > 0;) {
@@ -219,14 +222,12 @@ kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num
     uint32_t n = 0, held = 0;
     for (uint32_t p = 0; p < num_parts; p++) {
         for (uint32_t i = 0; i < parts[p].count; i++) {
-            int32_t id = parts[p].lease->ids[parts[p].offset + parts[p].stride * i];
-            lease->ids[n++] = id;
-            if (id == KVP_NO_BLOCK)
-                continue;
-            kvp_acquire(self, id);
-            held++;
+            lease->ids[n] = parts[p].lease->ids[parts[p].offset + parts[p].stride * i];
+            held += lease->ids[n++] != KVP_NO_BLOCK;
         }
     }
+    lease->is_chain = kvp_is_chain(self->table.rows, lease->ids, n);
+    kvp_hold(self, lease, n);
     kvp_see_time(self, now);
     kvp_make_live(self, lease, held, now);
     return KVP_OK;

@@ -1,9 +1,10 @@
 #include "kvp/check.h"
 #include "kvp/pool.h"
+#include "kvp/prefix_search.h"
 
 #include <string.h>
 
-/* Owners of each block: live leases that name it and active children. */
+/* Owners of each block: live leases that hold it themselves, and active children. */
 static const char *check_references(const kvp_pool *self, uint32_t *owners) {
     const kvp_block *rows = self->table.rows;
     uint64_t leases = 0;
@@ -19,9 +20,11 @@ static const char *check_references(const kvp_pool *self, uint32_t *owners) {
             KVP_REQUIRE(id >= 0 && id < self->table.num_blocks, "a lease names what is not a block");
             KVP_REQUIRE(kvp_block_is_registered(&rows[id]) == !lease->is_mutable,
                         "a lease is of the wrong kind for its block");
-            owners[id]++;
+            owners[id] += !lease->is_chain || i + 1 == lease->count;
             held++;
         }
+        KVP_REQUIRE(!lease->is_chain || kvp_is_chain(rows, lease->ids, lease->count),
+                    "the blocks of a chain do not continue each other");
         KVP_REQUIRE(held == lease->held, "a lease miscounts what it holds");
     }
     KVP_REQUIRE(leases == self->num_leases, "the list of leases is shorter than counted");

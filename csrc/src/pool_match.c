@@ -1,9 +1,10 @@
 #include "pool_transitions.h"
 
+#include "kvp/prefix_search.h"
+
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
-    uint32_t found = kvp_hash_index_find_prefix(&self->index, hashes, n, lease->ids);
-    for (uint32_t i = 0; i < found; i++)
-        kvp_acquire(self, lease->ids[i]);
+    uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
+    kvp_hold(self, lease, found);
     if (found > 0 && found < n)
         kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);
     self->stats.match_hashes_requested += n;
@@ -15,9 +16,7 @@ void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t 
 
 void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, lease->ids);
-    for (uint32_t i = 0; i < n; i++)
-        if (lease->ids[i] != KVP_NO_BLOCK)
-            kvp_acquire(self, lease->ids[i]);
+    kvp_hold(self, lease, n);
     self->stats.scan_hashes_requested += n;
     self->stats.scan_blocks_returned += found;
     kvp_see_time(self, now);

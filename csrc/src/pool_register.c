@@ -78,11 +78,15 @@ static bool give_identity(kvp_pool *self, int32_t id, uint64_t hash, int32_t par
                            .children = 0,
                            .level = level & 0x7F,
                            .is_indexed = is_indexed};
-    if (has_parent) {
+    if (has_parent)
         rows[parent].children++;
-        kvp_acquire(self, parent);
-    }
     return has_parent;
+}
+
+/* The blocks of ids[0 .. n) have been held as a chain; from now on each is held by itself. */
+static void end_chain(kvp_pool *self, const int32_t *ids, uint32_t n) {
+    for (uint32_t i = 0; i + 1 < n; i++)
+        self->table.rows[ids[i]].refs++;
 }
 
 /* The block becomes the newest copy of the hash that `oldest` is indexed under. */
@@ -139,6 +143,7 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
     else if (has_retention)
         level = KVP_TTL_LEVEL;
 
+    bool is_chain = n > 0;
     kvp_hash_place places[AHEAD];
     for (uint32_t i = 0; i < AHEAD; i++)
         ask_for_chunk(self, registration->hashes, i, n, places);
@@ -150,7 +155,13 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
         int32_t first = kvp_hash_index_find_placed(&self->index, hash, place);
         duplicates += first != KVP_NO_BLOCK;
         if (first != KVP_NO_BLOCK && !self->copies) {
+            bool continues = i > 0 && rows[first].lineage == lease->ids[i - 1] + KVP_PARENT_BASE;
             kvp_acquire(self, first);
+            if (is_chain && continues)
+                rows[lease->ids[i - 1]].refs--; /* which `first` holds now */
+            else if (is_chain && i > 0)
+                end_chain(self, lease->ids, i);
+            is_chain = is_chain && (continues || i == 0);
             if (has_retention)
                 raise_retention(self, first, level, registration->expiry);
             lease->ids[i] = first;
@@ -158,6 +169,13 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
         }
         int32_t parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK);
         bool has_parent = give_identity(self, id, hash, parent, level, first == KVP_NO_BLOCK);
+        bool continues = has_parent && i > 0 && parent == lease->ids[i - 1];
+        if (is_chain && i > 0 && !continues) {
+            end_chain(self, lease->ids, i);
+            is_chain = false;
+        }
+        if (has_parent && !(is_chain && continues)) /* in a chain, our hold on the parent becomes the block's */
+            kvp_acquire(self, parent);
         if (KVP_UNLIKELY(registration->expiry != KVP_NO_EXPIRY))
             kvp_expiry_heap_set(&self->expiries, id, registration->expiry);
         self->num_mutable--;
@@ -184,6 +202,7 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
     kvp_close_emptied_leases(self, registration->segments, registration->num_segments);
     self->stats.registrations += n;
     self->stats.duplicates += duplicates;
+    lease->is_chain = is_chain;
     kvp_make_live(self, lease, n, now);
     return KVP_OK;
 }

@@ -40,6 +40,24 @@ static inline void kvp_let_go(kvp_pool *self, int32_t id) {
     }
 }
 
+/* One more hold on a chain of blocks, each but the first a child of the one before: only the last one is held, which
+ * holds the rest. */
+void kvp_acquire_chain(kvp_pool *self, const int32_t *ids, uint32_t n);
+
+/* Hold the first n blocks of an immutable lease. */
+static inline void kvp_hold(kvp_pool *self, const kvp_lease *lease, uint32_t n) {
+    if (lease->is_chain) {
+        kvp_acquire_chain(self, lease->ids, n);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (lease->ids[i] != KVP_NO_BLOCK)
+            kvp_acquire(self, lease->ids[i]);
+}
+
+/* Take back kvp_acquire_chain. KVP_OK, or KVP_CORRUPT, with nothing changed, when the last block was not held. */
+kvp_status kvp_let_go_chain(kvp_pool *self, const int32_t *ids, uint32_t n);
+
 /* A mutable block becomes empty. */
 static inline void kvp_give_back(kvp_pool *self, int32_t id) {
     self->table.rows[id].refs = 0;

@@ -6,7 +6,9 @@
 #include "ctest.h"
 #include "kvp/pool.h"
 
+#ifndef MAX_BLOCKS
 #define MAX_BLOCKS 64
+#endif
 
 static kvp_pool pool;
 static uint8_t scratch[5 * MAX_BLOCKS];

@@ -27,6 +27,10 @@ static void expect_list(int32_t end, const int32_t *ids, int32_t n) {
     KVP_EXPECT(rows[at].prev == end);
 }
 
+static void unlink_one(int32_t id) {
+    kvp_lru_list_close(rows, rows[id].prev, rows[id].next);
+}
+
 KVP_TEST(the_newest_end_is_the_last_to_be_reached) {
     clear_lists();
     expect_list(NUM_BLOCKS, NULL, 0);
@@ -40,13 +44,13 @@ KVP_TEST(first_middle_last_and_only_blocks_are_unlinked) {
     clear_lists();
     for (int32_t id = 0; id < 4; id++)
         kvp_lru_list_push_newest(rows, NUM_BLOCKS, id);
-    kvp_lru_list_unlink(rows, 1);
+    unlink_one(1);
     expect_list(NUM_BLOCKS, (int32_t[]){0, 2, 3}, 3);
-    kvp_lru_list_unlink(rows, 0);
+    unlink_one(0);
     expect_list(NUM_BLOCKS, (int32_t[]){2, 3}, 2);
-    kvp_lru_list_unlink(rows, 3);
+    unlink_one(3);
     expect_list(NUM_BLOCKS, (int32_t[]){2}, 1);
-    kvp_lru_list_unlink(rows, 2);
+    unlink_one(2);
     expect_list(NUM_BLOCKS, NULL, 0);
 }
 
@@ -54,7 +58,7 @@ KVP_TEST(an_unlinked_block_still_shows_where_it_was) {
     clear_lists();
     for (int32_t id = 0; id < 3; id++)
         kvp_lru_list_push_newest(rows, NUM_BLOCKS, id);
-    kvp_lru_list_unlink(rows, 1);
+    unlink_one(1);
     KVP_EXPECT(rows[1].prev == 0 && rows[1].next == 2);
 }
 
@@ -70,7 +74,7 @@ static void against_arrays(unsigned long long *state) {
             while (lists[w][at] != id)
                 at++;
             memmove(&lists[w][at], &lists[w][at + 1], (size_t)(--counts[w] - at) * sizeof(int32_t));
-            kvp_lru_list_unlink(rows, id);
+            unlink_one(id);
             where[id] = -1;
         } else {
             where[id] = w = kvp_random_below(state, NUM_ENDS);

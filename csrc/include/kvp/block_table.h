@@ -11,7 +11,7 @@
  *              active   <=>  refs >= 1 and registered
  *              cached   <=>  refs == 0 and registered
  *   children(b) = number of registered blocks whose parent is b
- *   refs(b)     = leases that name b + active children of b             (registered b)
+ *   refs(b)     = leases that hold b + active children of b             (registered b; a chain is held by its last)
  *   parent(b) is registered whenever b is                               (a prefix is never broken)
  *   cached b    =>  b is linked into the list of its level, or parked with children(b) > 0
  */

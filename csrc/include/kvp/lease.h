@@ -31,6 +31,7 @@ typedef struct kvp_lease {
     _Atomic uint32_t shares;       /* who may read the ids */
     bool is_live;                  /* it holds blocks */
     bool is_mutable;               /* its blocks have no identity; it is their only owner */
+    bool is_chain;                 /* each block but the first is a child of the one before: only the last is held */
     int32_t ids[]; /* blocks; KVP_NO_BLOCK where a scattered match missed; then, if mutable, `gone` bytes */
 } kvp_lease;
 
@@ -47,6 +48,7 @@ static inline kvp_lease *kvp_lease_new(size_t n, bool is_mutable) {
     atomic_init(&self->shares, 1);
     self->is_live = false;
     self->is_mutable = is_mutable;
+    self->is_chain = false;
     return self;
 }
 

@@ -39,10 +39,10 @@ static inline void kvp_lru_list_push_oldest(kvp_block *rows, int32_t end, int32_
     kvp_lru_list_insert(rows, end, id, rows[end].next);
 }
 
-/* The block keeps its links, so that a caller can still see where it was. */
-static inline void kvp_lru_list_unlink(kvp_block *rows, int32_t id) {
-    rows[rows[id].prev].next = rows[id].next;
-    rows[rows[id].next].prev = rows[id].prev;
+/* Unlink what is between two rows of a list. It keeps its own links. */
+static inline void kvp_lru_list_close(kvp_block *rows, int32_t before, int32_t after) {
+    rows[before].next = after;
+    rows[after].prev = before;
 }
 
 /* NULL, or the broken invariant; stores the list's length. Rows are [0, num_rows). */

@@ -41,14 +41,18 @@ static inline void kvp_priority_buckets_add_oldest(kvp_priority_buckets *self, i
     self->occupied[level >> 6] |= UINT64_C(1) << (level & 63);
 }
 
-/* The block is in a list. */
-static inline void kvp_priority_buckets_remove(kvp_priority_buckets *self, int32_t id) {
-    kvp_lru_list_unlink(self->rows, id);
-    int32_t neighbour = self->rows[id].next;
-    if (neighbour == self->rows[id].prev && neighbour >= self->first_end) { /* it was the only one */
-        uint32_t level = (uint32_t)(neighbour - self->first_end);
+/* Take all between two rows of a list out of it. */
+static inline void kvp_priority_buckets_close(kvp_priority_buckets *self, int32_t before, int32_t after) {
+    kvp_lru_list_close(self->rows, before, after);
+    if (before == after) { /* the end: nothing is left */
+        uint32_t level = (uint32_t)(after - self->first_end);
         self->occupied[level >> 6] &= ~(UINT64_C(1) << (level & 63));
     }
+}
+
+/* The block is in a list. */
+static inline void kvp_priority_buckets_remove(kvp_priority_buckets *self, int32_t id) {
+    kvp_priority_buckets_close(self, self->rows[id].prev, self->rows[id].next);
 }
 
 /* The oldest block of the lowest level, or KVP_NO_BLOCK. */

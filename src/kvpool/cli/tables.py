@@ -55,6 +55,40 @@ def _wrapped(words: Sequence[str]) -> list[str]:
     return lines
 
 
+@contextmanager
+def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    # Narrower than 80 columns, or the terminal's own "^C" begins a new line and the bar is not taken away.
+    bar_column = BarColumn(bar_width=30)
+    columns = (TextColumn("{task.description}"), bar_column, MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"{label} requests", total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def _counter(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    done = 0
+    shown = ""
+
+    def advance(more: int) -> None:
+        nonlocal done, shown
+        done += more
+        text = f"{label} requests: " + (f"{100 * done // total}%" if total else f"{done // 10_000}0,000")
+        if text != shown:
+            shown = text
+            sys.stderr.write(f"\r{text}")
+            sys.stderr.flush()
+
+    try:
+        yield advance
+    finally:
+        sys.stderr.write("\r" + " " * (len(shown) + len("^C")) + "\r")
+        sys.stderr.flush()
+
+
 class Screen:
     """Standard output for results, standard error for progress.
 
@@ -123,45 +157,11 @@ class Screen:
         if sys.stderr is None or not sys.stderr.isatty():
             yield None
         elif self._has_rich:
-            with self._bar(label, total) as advance:
+            with _bar(label, total) as advance:
                 yield advance
         else:
-            with self._counter(label, total) as advance:
+            with _counter(label, total) as advance:
                 yield advance
-
-    @staticmethod
-    @contextmanager
-    def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        # Narrower than 80 columns, or the terminal's own "^C" begins a new line and the bar is not taken away.
-        bar_column = BarColumn(bar_width=30)
-        columns = (TextColumn("{task.description}"), bar_column, MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(f"{label} requests", total=total)
-            yield lambda done: bar.advance(task, done)
-
-    @staticmethod
-    @contextmanager
-    def _counter(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-        done = 0
-        shown = ""
-
-        def advance(more: int) -> None:
-            nonlocal done, shown
-            done += more
-            text = f"{label} requests: " + (f"{100 * done // total}%" if total else f"{done // 10_000}0,000")
-            if text != shown:
-                shown = text
-                sys.stderr.write(f"\r{text}")
-                sys.stderr.flush()
-
-        try:
-            yield advance
-        finally:
-            sys.stderr.write("\r" + " " * (len(shown) + len("^C")) + "\r")
-            sys.stderr.flush()
 
     def show_trace(self, trace: Trace) -> None:
         """Say what is replayed."""
