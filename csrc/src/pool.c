@@ -103,14 +103,13 @@ static int32_t evict(kvp_pool *self) {
     }
 }
 
-/* Ask for the index chunk of the victim after the next, and for the row of the one after that. */
-static void ask_for_victims(const kvp_pool *self) {
+/* Go one further in a list, ahead of those who evict, and ask for what they will need: the index chunk of the block, and
+ * the row behind it. Lists change meanwhile, so the scout may stray: it finds rows wherever it goes. */
+static int32_t advance_scout(const kvp_pool *self, int32_t scout) {
     const kvp_block *rows = self->table.rows;
-    int32_t first = kvp_priority_buckets_first(&self->buckets);
-    int32_t second = rows[first < 0 ? 0 : first].next;
-    int32_t third = rows[second].next;
-    KVP_PREFETCH(&self->index.chunks[kvp_hash_index_place(&self->index, rows[third].hash).home]);
-    KVP_PREFETCH(&rows[rows[third].next]);
+    KVP_PREFETCH(&rows[rows[scout].next]);
+    KVP_PREFETCH(&self->index.chunks[kvp_hash_index_place(&self->index, rows[scout].hash).home]);
+    return rows[scout].next;
 }
 
 kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
@@ -132,8 +131,12 @@ kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint
     }
     if (missing) {
         expire(self);
+        int32_t scout = kvp_priority_buckets_first(&self->buckets);
+        for (uint32_t i = 0; i < missing && i < AHEAD; i++)
+            scout = advance_scout(self, scout);
         for (uint32_t i = 0; i < missing; i++) {
-            ask_for_victims(self);
+            if (missing - i > AHEAD)
+                scout = advance_scout(self, scout);
             int32_t id = evict(self);
             lease->ids[from_empty + i] = id;
             evicted[i] = rows[id].hash;

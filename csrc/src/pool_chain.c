@@ -35,17 +35,35 @@ void kvp_acquire_chain(kvp_pool *self, const int32_t *ids, uint32_t n) {
         kvp_acquire(self, kvp_block_parent(&rows[ids[0]]));
 }
 
+/* Block i of the chain, which has no reference any more, becomes the newest of its level; those before it that lose
+ * their last reference by that follow, as long as they are of the same level. Returns how many are left. */
+static uint32_t append_run(kvp_pool *self, const int32_t *ids, uint32_t i) {
+    kvp_block *rows = self->table.rows;
+    uint32_t level = rows[ids[i]].level;
+    int32_t end = self->buckets.first_end + (int32_t)level, newest = rows[end].prev;
+    for (;;) {
+        if (i >= AHEAD)
+            KVP_PREFETCH(&rows[ids[i - AHEAD]]);
+        rows[newest].next = ids[i];
+        rows[ids[i]].prev = newest;
+        newest = ids[i];
+        if (i == 0 || rows[ids[i - 1]].refs > 1 || rows[ids[i - 1]].level != level)
+            break;
+        rows[ids[--i]].refs = 0;
+    }
+    rows[newest].next = end;
+    rows[end].prev = newest;
+    kvp_priority_buckets_mark(&self->buckets, level);
+    return i;
+}
+
 kvp_status kvp_let_go_chain(kvp_pool *self, const int32_t *ids, uint32_t n) {
     kvp_block *rows = self->table.rows;
     uint32_t left = n;
     if (KVP_UNLIKELY(rows[ids[n - 1]].refs == 0 || !kvp_block_is_registered(&rows[ids[n - 1]])))
         return KVP_CORRUPT;
-    while (left > 0 && --rows[ids[left - 1]].refs == 0) {
-        left--;
-        if (left >= AHEAD)
-            KVP_PREFETCH(&rows[ids[left - AHEAD]]);
-        kvp_priority_buckets_add_newest(&self->buckets, ids[left]);
-    }
+    while (left > 0 && --rows[ids[left - 1]].refs == 0)
+        left = append_run(self, ids, left - 1);
     self->num_active -= (int32_t)(n - left);
     self->num_cached += (int32_t)(n - left);
     if (left == 0 && kvp_block_parent(&rows[ids[0]]) != KVP_NO_BLOCK)

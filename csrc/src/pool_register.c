@@ -2,7 +2,7 @@
 
 #include "kvp/check.h"
 
-#define AHEAD 8 /* index chunks asked for before they are needed */
+#define AHEAD 16 /* index chunks asked for before they are needed */
 
 /* Entries already marked in the first `count` of the segments' blocks become unmarked. */
 static void untake(const kvp_segment *segments, uint32_t num_segments, uint32_t count) {

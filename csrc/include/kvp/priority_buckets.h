@@ -27,18 +27,23 @@ void kvp_priority_buckets_init(kvp_priority_buckets *self, kvp_block_table *tabl
 /* NULL, or the broken invariant; stores how many blocks are in lists. */
 const char *kvp_priority_buckets_check(const kvp_priority_buckets *self, int32_t *linked);
 
+/* The list of the level has a block now. */
+static inline void kvp_priority_buckets_mark(kvp_priority_buckets *self, uint32_t level) {
+    self->occupied[level >> 6] |= UINT64_C(1) << (level & 63);
+}
+
 /* Append at the newest end of the block's own level. */
 static inline void kvp_priority_buckets_add_newest(kvp_priority_buckets *self, int32_t id) {
     uint32_t level = self->rows[id].level;
     kvp_lru_list_push_newest(self->rows, self->first_end + (int32_t)level, id);
-    self->occupied[level >> 6] |= UINT64_C(1) << (level & 63);
+    kvp_priority_buckets_mark(self, level);
 }
 
 /* Put at the oldest end of the block's own level: it goes next. */
 static inline void kvp_priority_buckets_add_oldest(kvp_priority_buckets *self, int32_t id) {
     uint32_t level = self->rows[id].level;
     kvp_lru_list_push_oldest(self->rows, self->first_end + (int32_t)level, id);
-    self->occupied[level >> 6] |= UINT64_C(1) << (level & 63);
+    kvp_priority_buckets_mark(self, level);
 }
 
 /* Take all between two rows of a list out of it. */

@@ -23,6 +23,12 @@
 
 #define KVP_LIKELY(condition)   __builtin_expect(!!(condition), 1)
 #define KVP_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
-#define KVP_PREFETCH(address)   __builtin_prefetch((address), 1, 3)
+/* The empty asm is an effect that stays: GCC takes a function that does nothing but prefetch for one that does nothing,
+ * and drops the calls. */
+#define KVP_PREFETCH(address)                                                                                          \
+    do {                                                                                                               \
+        __builtin_prefetch((address), 1, 3);                                                                           \
+        __asm__ volatile("");                                                                                          \
+    } while (0)
 
 #endif
