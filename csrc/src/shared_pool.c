@@ -5,7 +5,7 @@
 kvp_status kvp_shared_pool_init(kvp_shared_pool *self, const kvp_pool_config *config) {
     memset(self, 0, sizeof *self);
     atomic_init(&self->deferred, NULL);
-    if (kvp_lock_init(&self->lock) != KVP_OK)
+    if (kvp_lock_init(&self->lock, config->has_outer_lock) != KVP_OK)
         return KVP_NO_MEMORY;
     if (kvp_pool_init(&self->pool, config) == KVP_OK)
         return KVP_OK;

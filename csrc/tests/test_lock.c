@@ -54,7 +54,7 @@ static void run_one(worker *self, void *(*work)(void *)) {
 KVP_TEST(two_threads_never_hold_it_at_once) {
     int counter = 0;
     worker workers[4] = {{.counter = &counter}, {.counter = &counter}, {.counter = &counter}, {.counter = &counter}};
-    KVP_EXPECT(kvp_lock_init(&lock) == KVP_OK);
+    KVP_EXPECT(kvp_lock_init(&lock, false) == KVP_OK);
     for (int w = 0; w < 4; w++)
         KVP_EXPECT(pthread_create(&workers[w].thread, NULL, w % 2 ? add_by_trying : add_by_waiting, &workers[w]) == 0);
     for (int w = 0; w < 4; w++)
@@ -65,7 +65,7 @@ KVP_TEST(two_threads_never_hold_it_at_once) {
 
 KVP_TEST(a_try_says_whether_it_took_the_lock_and_never_waits) {
     worker other = {0};
-    KVP_EXPECT(kvp_lock_init(&lock) == KVP_OK);
+    KVP_EXPECT(kvp_lock_init(&lock, false) == KVP_OK);
     KVP_EXPECT(kvp_lock_try(&lock));
     KVP_EXPECT(!kvp_lock_try(&lock)); /* nor does the thread that holds it get it twice */
     run_one(&other, try_once);
@@ -92,18 +92,18 @@ static int signal_of(void (*work)(void)) {
 }
 
 static void take_twice(void) {
-    kvp_lock_init(&lock);
+    kvp_lock_init(&lock, false);
     kvp_lock_take(&lock);
     kvp_lock_take(&lock);
 }
 
 static void give_without_taking(void) {
-    kvp_lock_init(&lock);
+    kvp_lock_init(&lock, false);
     kvp_lock_give(&lock);
 }
 
 static void take_and_give(void) {
-    kvp_lock_init(&lock);
+    kvp_lock_init(&lock, false);
     kvp_lock_take(&lock);
     kvp_lock_give(&lock);
 }
@@ -115,7 +115,18 @@ KVP_TEST(a_checking_build_aborts_where_another_would_hang) {
 }
 #endif
 
+KVP_TEST(under_an_outer_lock_it_keeps_book_and_waits_for_nobody) {
+    KVP_EXPECT(kvp_lock_init(&lock, true) == KVP_OK);
+    kvp_lock_take(&lock);
+    KVP_EXPECT(!kvp_lock_try(&lock) && !kvp_lock_try(&lock));
+    kvp_lock_give(&lock);
+    KVP_EXPECT(kvp_lock_try(&lock) && !kvp_lock_try(&lock));
+    kvp_lock_give(&lock);
+    kvp_lock_destroy(&lock);
+}
+
 int main(void) {
+    KVP_RUN(under_an_outer_lock_it_keeps_book_and_waits_for_nobody);
     KVP_RUN(two_threads_never_hold_it_at_once);
     KVP_RUN(a_try_says_whether_it_took_the_lock_and_never_waits);
 #ifdef KVP_CHECK

@@ -30,6 +30,7 @@
 typedef struct kvp_pool_config {
     int32_t num_blocks;      /* in [1, KVP_MAX_BLOCKS] */
     bool keeps_duplicates;   /* keep further copies of a hash instead of sharing the first */
+    bool has_outer_lock;     /* whoever calls holds a lock that all callers share: the pool's own need not be one */
     uint64_t event_capacity; /* entries of the event ring; 0 records none */
     uint64_t secret[2];      /* random; where hashes go in the index */
 } kvp_pool_config;

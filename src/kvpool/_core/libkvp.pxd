@@ -107,6 +107,7 @@ cdef extern from "kvp/pool.h" nogil:
     ctypedef struct kvp_pool_config:
         int32_t num_blocks
         bint keeps_duplicates
+        bint has_outer_lock
         uint64_t event_capacity
         uint64_t secret[2]
 

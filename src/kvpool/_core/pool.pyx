@@ -2,6 +2,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
@@ -127,14 +128,15 @@ cdef class BlockPool(PoolReports):
             pool has. Says who holds the rest.
         """
         cdef int64_t count = 0, now, patience
+        cdef int overflow = 0
         cdef uint32_t num_evicted = 0, room
         cdef kvp_lease *lease
         cdef kvp_status status = KVP_RETRY
         cdef MutableBlocks blocks
         cdef bytes evicted = None
-        if type(n) is int and 0 <= n <= self.num_blocks:
-            count = n
-        else:
+        if type(n) is int:
+            count = PyLong_AsLongLongAndOverflow(n, &overflow)
+        if type(n) is not int or overflow or not 0 <= count <= self.num_blocks:
             n = parse_int(n, "n", 0, None)
             if n > self.num_blocks:
                 raise self.shortage(n, False)  # no waiting would help

@@ -6,6 +6,7 @@ from libc.math cimport isfinite, llround
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
+from kvpool._core.interpreter cimport KVP_FREE_THREADED
 from kvpool._core.libkvp cimport *
 
 import threading
@@ -49,6 +50,7 @@ cdef class PoolCore:
         cdef kvp_shared_pool *shared
         config.num_blocks = num_blocks
         config.keeps_duplicates = keeps_duplicates
+        config.has_outer_lock = not KVP_FREE_THREADED  # the GIL, which no call gives up while it has the lock
         config.event_capacity = event_capacity
         memcpy(config.secret, <const char *>secret, sizeof(config.secret))
         shared = <kvp_shared_pool *>PyMem_Malloc(sizeof(kvp_shared_pool))
