@@ -28,7 +28,8 @@ C_LAYERS = [
     {"lock", "waiter"},
     {"shared_pool"},
 ]
-POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset"}  # pool.h is one subject in several sources
+# pool.h is one subject in several sources.
+POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset"}
 
 # Parts of kvpool, lowest first; a module imports from its own layer and from those before it. __init__ is the public
 # face, `from kvpool import BlockPool`.

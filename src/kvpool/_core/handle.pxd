@@ -26,9 +26,3 @@ cdef class Handle:
 
 # A new lease of n blocks, or MemoryError.
 cdef kvp_lease *new_lease(Py_ssize_t n, bint is_mutable, object owner) except NULL
-
-# Read-only NumPy array over what a bytes object holds.
-cdef object int32_array(object buffer)
-cdef object uint64_array(object buffer)
-cdef object uint8_array(object buffer)
-cdef object bool_array(object buffer)

@@ -1,36 +1,13 @@
 """What every handle is."""
 
 cimport cython
-from cpython.memoryview cimport PyMemoryView_FromObject
+
+from kvpool._core.arrays cimport int32_array, lease_array
 from kvpool._core.interpreter cimport KVP_FREE_THREADED
 from kvpool._core.lease_ids cimport lease_ids
 from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new, kvp_status
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.status cimport raise_status
-
-import numpy as np
-
-cdef object frombuffer = np.frombuffer
-cdef object INT32 = np.dtype(np.int32)
-cdef object UINT64 = np.dtype(np.uint64)
-cdef object UINT8 = np.dtype(np.uint8)
-cdef object BOOL = np.dtype(np.bool_)
-
-
-cdef object int32_array(object buffer):
-    return frombuffer(buffer, INT32)
-
-
-cdef object uint64_array(object buffer):
-    return frombuffer(buffer, UINT64)
-
-
-cdef object uint8_array(object buffer):
-    return frombuffer(buffer, UINT8)
-
-
-cdef object bool_array(object buffer):
-    return frombuffer(buffer, BOOL)
 
 
 cdef kvp_lease *new_lease(Py_ssize_t n, bint is_mutable, object owner) except NULL:
@@ -72,8 +49,7 @@ cdef class Handle:
     cdef object ids_array(self):
         if self.lease == NULL or self.lease.count == 0:
             return int32_array(b"")
-        # NumPy asks for a writable buffer first; a memoryview says no to that at a tenth of what our exception costs.
-        return int32_array(PyMemoryView_FromObject(lease_ids(self.lease)))
+        return lease_array(lease_ids(self.lease))
 
     def __reduce__(self):
         name = type(self).__name__

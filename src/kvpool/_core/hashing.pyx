@@ -4,14 +4,12 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_AsUnsignedLongLong, PyLong_CheckExact
 from libc.stdint cimport uint32_t, uint64_t
 
+from kvpool._core.arrays cimport uint64_array
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
 
 import operator
 
 import numpy as np
-
-cdef object frombuffer = np.frombuffer
-cdef object UINT64 = np.dtype(np.uint64)
 
 
 # Arguments and results ------------------------------------------------------------------------------------------------
@@ -63,11 +61,6 @@ cdef inline bytes new_hashes(Py_ssize_t num_hashes):
 
 cdef inline uint64_t *hashes_of(bytes room) noexcept:
     return <uint64_t *>PyBytes_AS_STRING(room)
-
-
-cdef object read_only_array(bytes room):
-    """Return the hashes as a uint64 array, without copying; it is read-only since bytes are."""
-    return frombuffer(room, UINT64)
 
 
 # Public functions -----------------------------------------------------------------------------------------------------
@@ -128,7 +121,7 @@ def sequence_hashes(token_ids, block_size=16, *, salt_hash=0, parent=None, versi
     cdef size_t num_blocks = <size_t>tokens.size // size
     cdef bytes room = new_hashes(num_blocks)
     kvp_seq_hash_chain(tokens.data, num_blocks, size, salt, generation, parent_or_null, hashes_of(room))
-    return read_only_array(room)
+    return uint64_array(room)
 
 
 def block_hashes(token_ids, block_size=16, *, salt_hash=0):
@@ -170,7 +163,7 @@ def block_hashes(token_ids, block_size=16, *, salt_hash=0):
     cdef size_t num_blocks = <size_t>tokens.size // size
     cdef bytes room = new_hashes(num_blocks)
     kvp_seq_hash_blocks(tokens.data, num_blocks, size, salt, hashes_of(room))
-    return read_only_array(room)
+    return uint64_array(room)
 
 
 def positional_lineage_hashes(sequence_hashes, *, parent=None, position=0):

@@ -6,7 +6,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from kvpool._core.handle cimport Handle, new_lease, uint64_array
+from kvpool._core.arrays cimport uint64_array
+from kvpool._core.handle cimport Handle, new_lease
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
 from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_unshare, kvp_segment, kvp_status

@@ -4,14 +4,13 @@
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
+from kvpool._core.arrays cimport uint32_array
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
 from kvpool._core.libkvp cimport kvp_lease_gone, kvp_segment
 from kvpool._core.mutable_blocks cimport MutableBlocks
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
 from kvpool._core.token_drafts cimport COMPLETE, TokenDrafts
-
-import numpy as np
 
 from kvpool.errors import BlockNotComplete
 from kvpool.types.block_state import BlockState
@@ -90,9 +89,9 @@ cdef class MutableBlock:
         cdef TokenDrafts drafts = self.root.drafts
         cdef const uint32_t *start
         if drafts is None:
-            return np.empty(0, dtype=np.uint32)
+            return uint32_array(b"")
         start = drafts.tokens + self.entry * drafts.block_size
-        return np.frombuffer((<const char *>start)[:4 * drafts.counts[self.entry]], dtype=np.uint32)
+        return uint32_array((<const char *>start)[:4 * drafts.counts[self.entry]])
 
     @property
     def sequence_hash(self):

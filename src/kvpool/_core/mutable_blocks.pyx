@@ -5,7 +5,8 @@ from cpython.number cimport PyNumber_AsSsize_t
 from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-from kvpool._core.handle cimport Handle, new_lease, uint8_array, uint64_array
+from kvpool._core.arrays cimport uint8_array, uint64_array
+from kvpool._core.handle cimport Handle, new_lease
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
 from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_gone, kvp_segment, kvp_status

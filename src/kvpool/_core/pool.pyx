@@ -7,7 +7,8 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int, parse_seconds
-from kvpool._core.handle cimport bool_array, int32_array, new_lease, uint8_array, uint64_array
+from kvpool._core.arrays cimport bool_array, int32_array, uint8_array, uint64_array
+from kvpool._core.handle cimport new_lease
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
 from kvpool._core.hashing cimport parse_block_size
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
@@ -390,7 +391,7 @@ cdef class BlockPool(PoolReports):
                 status = self.reset_some(argument.data, argument.count, outcomes, identities, room, &count)
                 room = count
             given = uint64_array((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
-            outcome = np.frombuffer((<const char *>outcomes)[:argument.count], dtype=np.uint8)
+            outcome = uint8_array((<const char *>outcomes)[:argument.count])
             return ResetBlocksResult(evicted_blocks(identities, count, RESET), given[outcome == KVP_RESET_NOT_FOUND],
                                      given[outcome == KVP_RESET_HELD])
         finally:

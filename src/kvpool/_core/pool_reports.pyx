@@ -6,7 +6,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
-from kvpool._core.handle cimport uint8_array
+from kvpool._core.arrays cimport uint8_array
 from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_event, kvp_stats
 from kvpool._core.pool_core cimport Counts, HoldRecord, PoolCore
 
