@@ -25,6 +25,8 @@ C_LAYERS = [
     | {"hash_index", "priority_buckets", "stats", "lease"},
     {"prefix_search"},
     {"pool"},
+    {"sequence"},
+    {"sequence_batch"},
     {"lock", "waiter"},
     {"shared_pool"},
 ]

@@ -71,6 +71,18 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     rows[id].lineage = KVP_UNREGISTERED;
 }
 
+void kvp_disown(kvp_pool *self, int32_t id) {
+    kvp_block *rows = self->table.rows;
+    int32_t parent = kvp_block_parent(&rows[id]);
+    KVP_ASSERT(rows[id].refs == 1 && rows[id].children == 0);
+    kvp_unregister(self, id, KVP_REASON_TRUNCATED);
+    rows[id].generation++;
+    self->num_active--;
+    self->num_mutable++;
+    if (parent != KVP_NO_BLOCK)
+        kvp_let_go(self, parent);
+}
+
 /* Demote what has expired. */
 static void expire(kvp_pool *self) {
     kvp_block *rows = self->table.rows;
@@ -103,8 +115,8 @@ static int32_t evict(kvp_pool *self) {
     }
 }
 
-/* Go one further in a list, ahead of those who evict, and ask for what they will need: the index chunk of the block, and
- * the row behind it. Lists change meanwhile, so the scout may stray: it finds rows wherever it goes. */
+/* Go one further in a list, ahead of those who evict, and ask for what they will need: the block's index chunk, and the
+ * row behind it. Lists change meanwhile, so the scout may stray: it finds rows wherever it goes. */
 static int32_t advance_scout(const kvp_pool *self, int32_t scout) {
     const kvp_block *rows = self->table.rows;
     KVP_PREFETCH(&rows[rows[scout].next]);
@@ -112,22 +124,14 @@ static int32_t advance_scout(const kvp_pool *self, int32_t scout) {
     return rows[scout].next;
 }
 
-kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
-                             uint32_t *num_evicted) {
+uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
     kvp_block *rows = self->table.rows;
-    uint32_t n = lease->count;
     uint32_t from_empty = n < (uint32_t)self->empty.count ? n : (uint32_t)self->empty.count;
     uint32_t missing = n - from_empty;
-    if (missing > (uint32_t)self->num_cached)
-        return KVP_NOT_ENOUGH;
-    if (missing > max_evicted)
-        return KVP_RETRY;
-    kvp_see_time(self, now);
-
     for (uint32_t i = 0; i < from_empty; i++) {
         if (self->empty.count > AHEAD)
             KVP_PREFETCH(&rows[self->empty.ids[self->empty.count - 1 - AHEAD]]);
-        lease->ids[i] = kvp_free_list_pop(&self->empty);
+        ids[i] = kvp_free_list_pop(&self->empty);
     }
     if (missing) {
         expire(self);
@@ -138,20 +142,33 @@ kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint
             if (missing - i > AHEAD)
                 scout = advance_scout(self, scout);
             int32_t id = evict(self);
-            lease->ids[from_empty + i] = id;
-            evicted[i] = rows[id].hash;
+            ids[from_empty + i] = id;
+            if (evicted)
+                evicted[i] = rows[id].hash;
         }
     }
     for (uint32_t i = 0; i < n; i++) {
-        rows[lease->ids[i]].refs = 1;
-        rows[lease->ids[i]].generation++;
+        rows[ids[i]].refs = 1;
+        rows[ids[i]].generation++;
     }
-    memset(kvp_lease_gone(lease), 0, n);
     self->num_mutable += (int32_t)n;
     self->stats.allocations += n;
     self->stats.allocations_from_empty += from_empty;
     self->stats.evictions += missing;
-    *num_evicted = missing;
+    return missing;
+}
+
+kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
+                             uint32_t *num_evicted) {
+    uint32_t n = lease->count;
+    uint32_t missing = n > (uint32_t)self->empty.count ? n - (uint32_t)self->empty.count : 0;
+    if (missing > (uint32_t)self->num_cached)
+        return KVP_NOT_ENOUGH;
+    if (missing > max_evicted)
+        return KVP_RETRY;
+    kvp_pool_see_time(self, now);
+    *num_evicted = kvp_take(self, lease->ids, n, evicted);
+    memset(kvp_lease_gone(lease), 0, n);
     kvp_make_live(self, lease, n, now);
     return KVP_OK;
 }
@@ -191,10 +208,22 @@ static kvp_status release_immutable(kvp_pool *self, const kvp_lease *lease) {
     return status;
 }
 
+/* The blocks that have no identity yet, then the others; last blocks first. */
+static kvp_status release_sequence(kvp_pool *self, kvp_lease *lease) {
+    for (uint32_t i = lease->count; i-- > lease->registered;)
+        kvp_give_back(self, lease->ids[i]);
+    lease->count = lease->registered;
+    return lease->count ? release_immutable(self, lease) : KVP_OK;
+}
+
 kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease) {
     if (!lease->is_live)
         return KVP_OK;
-    kvp_status status = lease->is_mutable ? release_mutable(self, lease) : release_immutable(self, lease);
+    kvp_status status;
+    if (lease->is_sequence)
+        status = release_sequence(self, lease);
+    else
+        status = lease->is_mutable ? release_mutable(self, lease) : release_immutable(self, lease);
     kvp_make_dead(self, lease);
     self->stats.corruptions += status != KVP_OK;
     return status;
@@ -231,7 +260,7 @@ kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num
     }
     lease->is_chain = kvp_is_chain(self->table.rows, lease->ids, n);
     kvp_hold(self, lease, n);
-    kvp_see_time(self, now);
+    kvp_pool_see_time(self, now);
     kvp_make_live(self, lease, held, now);
     return KVP_OK;
 }
@@ -243,7 +272,7 @@ kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_
         return status;
     kvp_close_emptied_leases(self, parts, num_parts);
     memset(kvp_lease_gone(lease), 0, lease->count);
-    kvp_see_time(self, now);
+    kvp_pool_see_time(self, now);
     kvp_make_live(self, lease, lease->count, now);
     return KVP_OK;
 }
@@ -253,7 +282,7 @@ kvp_status kvp_pool_upgrade(kvp_pool *self, int32_t id, uint32_t generation, uin
     const kvp_block *row = &self->table.rows[id];
     if (row->generation != generation || !kvp_block_is_registered(row) || row->hash != hash)
         return KVP_STALE;
-    kvp_see_time(self, now);
+    kvp_pool_see_time(self, now);
     kvp_acquire(self, id);
     lease->ids[0] = id;
     kvp_make_live(self, lease, 1, now);

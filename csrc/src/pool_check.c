@@ -9,7 +9,7 @@ static const char *check_references(const kvp_pool *self, uint32_t *owners) {
     const kvp_block *rows = self->table.rows;
     uint64_t leases = 0;
     for (kvp_lease *lease = self->leases; lease; lease = lease->next) {
-        uint32_t held = 0;
+        uint32_t held = 0, chained = lease->is_sequence ? lease->registered : lease->count;
         KVP_REQUIRE(++leases <= self->num_leases, "the list of leases is longer than counted");
         KVP_REQUIRE(lease->is_live, "a lease that holds nothing is among the live ones");
         KVP_REQUIRE(!lease->next || lease->next->prev == lease, "the list of leases is linked one way only");
@@ -18,12 +18,13 @@ static const char *check_references(const kvp_pool *self, uint32_t *owners) {
             if (id == KVP_NO_BLOCK || (lease->is_mutable && kvp_lease_gone(lease)[i]))
                 continue;
             KVP_REQUIRE(id >= 0 && id < self->table.num_blocks, "a lease names what is not a block");
-            KVP_REQUIRE(kvp_block_is_registered(&rows[id]) == !lease->is_mutable,
+            bool has_identity = lease->is_sequence ? i < lease->registered : !lease->is_mutable;
+            KVP_REQUIRE(kvp_block_is_registered(&rows[id]) == has_identity,
                         "a lease is of the wrong kind for its block");
-            owners[id] += !lease->is_chain || i + 1 == lease->count;
+            owners[id] += !lease->is_chain || i + 1 >= chained;
             held++;
         }
-        KVP_REQUIRE(!lease->is_chain || kvp_is_chain(rows, lease->ids, lease->count),
+        KVP_REQUIRE(!lease->is_chain || chained == 0 || kvp_is_chain(rows, lease->ids, chained),
                     "the blocks of a chain do not continue each other");
         KVP_REQUIRE(held == lease->held, "a lease miscounts what it holds");
     }

@@ -9,7 +9,7 @@ void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t 
         kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);
     self->stats.match_hashes_requested += n;
     self->stats.match_blocks_returned += found;
-    kvp_see_time(self, now);
+    kvp_pool_see_time(self, now);
     lease->count = found;
     kvp_make_live(self, lease, found, now);
 }
@@ -19,7 +19,7 @@ void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n
     kvp_hold(self, lease, n);
     self->stats.scan_hashes_requested += n;
     self->stats.scan_blocks_returned += found;
-    kvp_see_time(self, now);
+    kvp_pool_see_time(self, now);
     kvp_make_live(self, lease, found, now);
 }
 

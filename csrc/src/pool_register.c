@@ -127,75 +127,85 @@ static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t
     }
 }
 
+bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain) {
+    kvp_block *rows = self->table.rows;
+    int32_t id = ids[i], before = i > 0 ? ids[i - 1] : KVP_NO_BLOCK;
+    int32_t first = kvp_hash_index_find_placed(&self->index, enrolment->hash, enrolment->place);
+    bool is_duplicate = first != KVP_NO_BLOCK;
+    if (is_duplicate && !self->copies) {
+        bool continues = i > 0 && rows[first].lineage == before + KVP_PARENT_BASE;
+        kvp_acquire(self, first);
+        if (*is_chain && continues)
+            rows[before].refs--; /* which `first` holds now */
+        else if (*is_chain && i > 0)
+            end_chain(self, ids, i);
+        *is_chain = *is_chain && (continues || i == 0);
+        if (enrolment->has_retention)
+            raise_retention(self, first, enrolment->level, enrolment->expiry);
+        ids[i] = first;
+        return true;
+    }
+    int32_t parent = enrolment->parent;
+    bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
+    bool continues = has_parent && i > 0 && parent == before;
+    if (*is_chain && i > 0 && !continues) {
+        end_chain(self, ids, i);
+        *is_chain = false;
+    }
+    if (has_parent && !(*is_chain && continues)) /* in a chain, our hold on the parent becomes the block's */
+        kvp_acquire(self, parent);
+    if (KVP_UNLIKELY(enrolment->expiry != KVP_NO_EXPIRY))
+        kvp_expiry_heap_set(&self->expiries, id, enrolment->expiry);
+    self->num_mutable--;
+    self->num_active++;
+    if (is_duplicate) {
+        add_copy(self, id, first);
+        return true;
+    }
+    if (KVP_UNLIKELY(kvp_hash_index_insert_placed(&self->index, id, enrolment->place) != KVP_OK))
+        kvp_hash_index_rekey(&self->index, self->table.num_blocks);
+    if (self->copies)
+        self->copies[id] = (kvp_copies){id, id};
+    kvp_event_ring_push(&self->events, (kvp_event){.hash = enrolment->hash,
+                                                   .parent = has_parent ? rows[parent].hash : 0,
+                                                   .id = id,
+                                                   .kind = KVP_EVENT_STORED,
+                                                   .has_parent = has_parent});
+    return false;
+}
+
 kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at) {
-    kvp_block *rows = self->table.rows;
     uint32_t n = lease->count, duplicates = 0;
     kvp_status status = kvp_take_from_leases(registration->segments, registration->num_segments, lease->ids, at);
     if (status != KVP_OK)
         return status;
-    kvp_see_time(self, now);
+    kvp_pool_see_time(self, now);
 
-    bool has_retention = registration->level >= 0 || registration->expiry != KVP_NO_EXPIRY;
-    uint32_t level = KVP_DEFAULT_LEVEL;
+    kvp_enrolment enrolment = {.has_retention = registration->level >= 0 || registration->expiry != KVP_NO_EXPIRY,
+                               .level = KVP_DEFAULT_LEVEL,
+                               .expiry = registration->expiry};
     if (registration->level >= 0)
-        level = (uint32_t)registration->level;
-    else if (has_retention)
-        level = KVP_TTL_LEVEL;
+        enrolment.level = (uint32_t)registration->level;
+    else if (enrolment.has_retention)
+        enrolment.level = KVP_TTL_LEVEL;
 
     bool is_chain = n > 0;
+    uint32_t rekeys = self->index.rekeys;
     kvp_hash_place places[AHEAD];
     for (uint32_t i = 0; i < AHEAD; i++)
         ask_for_chunk(self, registration->hashes, i, n, places);
     for (uint32_t i = 0; i < n; i++) {
-        kvp_hash_place place = places[i % AHEAD];
+        enrolment.hash = registration->hashes[i];
+        enrolment.place = places[i % AHEAD];
+        enrolment.parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK);
         ask_for_chunk(self, registration->hashes, i + AHEAD, n, places);
-        int32_t id = lease->ids[i];
-        uint64_t hash = registration->hashes[i];
-        int32_t first = kvp_hash_index_find_placed(&self->index, hash, place);
-        duplicates += first != KVP_NO_BLOCK;
-        if (first != KVP_NO_BLOCK && !self->copies) {
-            bool continues = i > 0 && rows[first].lineage == lease->ids[i - 1] + KVP_PARENT_BASE;
-            kvp_acquire(self, first);
-            if (is_chain && continues)
-                rows[lease->ids[i - 1]].refs--; /* which `first` holds now */
-            else if (is_chain && i > 0)
-                end_chain(self, lease->ids, i);
-            is_chain = is_chain && (continues || i == 0);
-            if (has_retention)
-                raise_retention(self, first, level, registration->expiry);
-            lease->ids[i] = first;
-            continue;
-        }
-        int32_t parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK);
-        bool has_parent = give_identity(self, id, hash, parent, level, first == KVP_NO_BLOCK);
-        bool continues = has_parent && i > 0 && parent == lease->ids[i - 1];
-        if (is_chain && i > 0 && !continues) {
-            end_chain(self, lease->ids, i);
-            is_chain = false;
-        }
-        if (has_parent && !(is_chain && continues)) /* in a chain, our hold on the parent becomes the block's */
-            kvp_acquire(self, parent);
-        if (KVP_UNLIKELY(registration->expiry != KVP_NO_EXPIRY))
-            kvp_expiry_heap_set(&self->expiries, id, registration->expiry);
-        self->num_mutable--;
-        self->num_active++;
-        if (first != KVP_NO_BLOCK) {
-            add_copy(self, id, first);
-            continue;
-        }
-        if (KVP_UNLIKELY(kvp_hash_index_insert_placed(&self->index, id, place) != KVP_OK)) {
-            kvp_hash_index_rekey(&self->index, self->table.num_blocks);
-            for (uint32_t j = i + 1; j <= i + AHEAD; j++) /* every place is another now */
+        duplicates += kvp_enrol(self, lease->ids, i, &enrolment, &is_chain);
+        if (KVP_UNLIKELY(self->index.rekeys != rekeys)) { /* every place is another now */
+            for (uint32_t j = i + 1; j <= i + AHEAD; j++)
                 ask_for_chunk(self, registration->hashes, j, n, places);
+            rekeys = self->index.rekeys;
         }
-        if (self->copies)
-            self->copies[id] = (kvp_copies){id, id};
-        kvp_event_ring_push(&self->events, (kvp_event){.hash = hash,
-                                                       .parent = has_parent ? rows[parent].hash : 0,
-                                                       .id = id,
-                                                       .kind = KVP_EVENT_STORED,
-                                                       .has_parent = has_parent});
     }
     if (duplicates && !self->copies)
         give_back_replaced(self, registration, lease->ids, n);

@@ -91,10 +91,27 @@ static inline void kvp_make_dead(kvp_pool *self, kvp_lease *lease) {
     self->num_leases--;
 }
 
-static inline void kvp_see_time(kvp_pool *self, int64_t now) {
-    if (now > self->now)
-        self->now = now;
-}
+/* What a block is to be registered as. */
+typedef struct kvp_enrolment {
+    uint64_t hash;
+    kvp_hash_place place; /* of the hash, as the index has it now */
+    int32_t parent;       /* KVP_NO_BLOCK for none */
+    bool has_retention;   /* the level and the expiry were asked for */
+    uint32_t level;
+    int64_t expiry;
+} kvp_enrolment;
+
+/* Give the mutable block ids[i] an identity, and the hold that ids[0 .. i) have: *is_chain says, before and after,
+ * whether it is that of a chain. True when the hash was registered already: ids[i] is then the block to use, the first
+ * that has the hash unless the pool keeps duplicates; a replaced one is the caller's to give back. */
+bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain);
+
+/* Take the identity of a registered block that only the caller holds and nothing continues: it is mutable then. */
+void kvp_disown(kvp_pool *self, int32_t id);
+
+/* Take n blocks, empty ones first, then by evicting. That many are available. Hashes of the evicted go to evicted, if
+ * that is not NULL; returns how many these are. They are mutable afterwards. */
+uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted);
 
 /* Mark the entries gone in their leases and write their blocks to ids. KVP_CONSUMED, with nothing changed, when one is
  * gone already or named twice; *at is its position. */

@@ -1,5 +1,6 @@
 """The block pool of an LLM server's KV cache."""
 
+from kvpool._core.block_sequence import BlockSequence
 from kvpool._core.hashing import block_hashes, positional_lineage_hashes, sequence_hashes
 from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
@@ -7,6 +8,7 @@ from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.pool import BlockPool
 from kvpool._core.scattered_blocks import ScatteredBlocks
+from kvpool._core.sequence_batch import SequenceBatch
 from kvpool._core.weak_block import WeakBlock
 from kvpool.errors import (
     AllocationTimeout,
@@ -21,6 +23,7 @@ from kvpool.errors import (
 )
 from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
 from kvpool.types import (
+    Admission,
     BlockState,
     EvictedBlocks,
     EvictionReason,
@@ -32,10 +35,12 @@ from kvpool.types import (
 )
 
 __all__ = [
+    "Admission",
     "AllocationTimeout",
     "BlockNotComplete",
     "BlockPool",
     "BlockPoolError",
+    "BlockSequence",
     "BlockState",
     "CorruptionError",
     "EvictedBlocks",
@@ -54,6 +59,7 @@ __all__ = [
     "ResetBlocksResult",
     "ResetError",
     "ScatteredBlocks",
+    "SequenceBatch",
     "StaleHandle",
     "TokenBlock",
     "TokenBlockSequence",

@@ -52,6 +52,8 @@ class NotEnoughBlocksAvailable(BlockPoolError):
     ----------
     requested, available, total : int
     holders : tuple of Hold
+    rows : tuple of int
+        Rows of a :class:`SequenceBatch` that could not be served; empty for other calls.
     """
 
     def __init__(self, requested: int, available: int, total: int | None = None, holders: Sequence[Hold] = ()) -> None:
@@ -59,6 +61,7 @@ class NotEnoughBlocksAvailable(BlockPoolError):
         self.available = available
         self.total = total
         self.holders = tuple(holders)
+        self.rows: tuple[int, ...] = ()
         super().__init__(requested, available, total, self.holders)
 
     def __str__(self) -> str:

@@ -19,7 +19,12 @@
 typedef enum kvp_event_kind { KVP_EVENT_STORED = 1, KVP_EVENT_REMOVED = 2, KVP_EVENT_CLEARED = 3 } kvp_event_kind;
 
 /* Why a block lost its identity. */
-typedef enum kvp_reason { KVP_REASON_NONE = 0, KVP_REASON_CAPACITY = 1, KVP_REASON_RESET = 2 } kvp_reason;
+typedef enum kvp_reason {
+    KVP_REASON_NONE = 0,
+    KVP_REASON_CAPACITY = 1,
+    KVP_REASON_RESET = 2,
+    KVP_REASON_TRUNCATED = 3
+} kvp_reason;
 
 typedef struct kvp_event {
     uint64_t hash;      /* of the block */

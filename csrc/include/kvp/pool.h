@@ -90,6 +90,12 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config);
 /* Cannot fail. No lease is live. */
 void kvp_pool_destroy(kvp_pool *self);
 
+/* The latest time that anybody passed in is the pool's. */
+static inline void kvp_pool_see_time(kvp_pool *self, int64_t now) {
+    if (now > self->now)
+        self->now = now;
+}
+
 static inline int32_t kvp_pool_available(const kvp_pool *self) {
     return self->empty.count + self->num_cached;
 }

@@ -7,6 +7,13 @@
 
 from kvpool._core.lease_ids cimport LeaseIds
 
+
+cdef class WritableMemory:
+    cdef void *data        # borrowed from owner
+    cdef Py_ssize_t size   # bytes
+    cdef object owner      # kept alive
+
+
 # Over all that a bytes object holds.
 cdef object int32_array(bytes room)
 cdef object uint32_array(bytes room)
@@ -16,3 +23,6 @@ cdef object bool_array(bytes room)
 
 # Over the ids of a lease.
 cdef object lease_array(LeaseIds ids)
+
+# Over memory that `owner` keeps alive, and that may be written.
+cdef object writable_array(void *data, Py_ssize_t length, object dtype, object owner)

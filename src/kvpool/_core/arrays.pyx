@@ -1,5 +1,7 @@
 """Read-only NumPy arrays over memory that an object keeps alive."""
 
+cimport cython
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -23,6 +25,7 @@ cdef enum:
     SET_BASE_OBJECT = 282
     CONTIGUOUS = 0x1 | 0x2  # in the order of C, and of Fortran
     ALIGNED = 0x100
+    WRITEABLE = 0x400
 
 cdef object INT32 = np.dtype(np.int32)
 cdef object UINT32 = np.dtype(np.uint32)
@@ -50,6 +53,18 @@ cdef void **numpy_table():
 cdef void **TABLE = numpy_table()
 
 
+@cython.final
+@cython.auto_pickle(False)
+cdef class WritableMemory:
+    """Memory as a buffer, for np.frombuffer."""
+
+    def __init__(self):
+        raise TypeError("WritableMemory cannot be created from Python")
+
+    def __getbuffer__(self, Py_buffer *view, int flags):
+        PyBuffer_FillInfo(view, self, self.data, self.size, False, flags)
+
+
 cdef object view_of(const void *data, Py_ssize_t length, object dtype, object owner):
     if TABLE == NULL:
         return np.frombuffer(owner, dtype)
@@ -57,6 +72,22 @@ cdef object view_of(const void *data, Py_ssize_t length, object dtype, object ow
     array = (<new_from_descr_function>TABLE[NEW_FROM_DESCR])(
         <PyObject *>TABLE[NDARRAY], <PyObject *>dtype, 1, &length, NULL, data, CONTIGUOUS | ALIGNED, NULL)
     Py_INCREF(owner)  # and so does this one
+    (<set_base_object_function>TABLE[SET_BASE_OBJECT])(<PyObject *>array, <PyObject *>owner)
+    return array
+
+
+cdef object writable_array(void *data, Py_ssize_t length, object dtype, object owner):
+    cdef WritableMemory memory
+    if TABLE == NULL:
+        memory = WritableMemory.__new__(WritableMemory)
+        memory.data = data
+        memory.size = length * dtype.itemsize
+        memory.owner = owner
+        return np.frombuffer(memory, dtype)
+    Py_INCREF(dtype)
+    array = (<new_from_descr_function>TABLE[NEW_FROM_DESCR])(
+        <PyObject *>TABLE[NDARRAY], <PyObject *>dtype, 1, &length, NULL, data, CONTIGUOUS | ALIGNED | WRITEABLE, NULL)
+    Py_INCREF(owner)
     (<set_base_object_function>TABLE[SET_BASE_OBJECT])(<PyObject *>array, <PyObject *>owner)
     return array
 
@@ -82,4 +113,4 @@ cdef object bool_array(bytes room):
 
 
 cdef object lease_array(LeaseIds ids):
-    return view_of(ids.lease.ids, ids.shape, INT32, ids)
+    return view_of(ids.ids, ids.shape, INT32, ids)

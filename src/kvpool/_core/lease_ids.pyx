@@ -3,7 +3,8 @@
 cimport cython
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBUF_WRITABLE
 
-from kvpool._core.libkvp cimport kvp_lease, kvp_lease_share, kvp_lease_unshare
+from kvpool._core.libkvp cimport (kvp_id_table_share, kvp_id_table_unshare, kvp_lease, kvp_lease_share,
+                                  kvp_lease_unshare)
 
 
 @cython.final
@@ -17,13 +18,14 @@ cdef class LeaseIds:
 
     def __dealloc__(self):
         kvp_lease_unshare(self.lease)
+        kvp_id_table_unshare(self.table)
 
     def __getbuffer__(self, Py_buffer *view, int flags):
-        if self.lease == NULL:
+        if self.ids == NULL:
             raise BufferError("made past the pool: there are no ids")
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE:
             raise BufferError("block ids are read-only")
-        view.buf = self.lease.ids
+        view.buf = self.ids
         view.obj = self
         view.len = self.shape * 4
         view.itemsize = 4
@@ -42,6 +44,17 @@ cdef LeaseIds lease_ids(kvp_lease *lease):
     cdef LeaseIds self = LeaseIds.__new__(LeaseIds)
     kvp_lease_share(lease)
     self.lease = lease
+    self.ids = lease.ids
+    self.shape = lease.count
+    self.stride = 4
+    return self
+
+
+cdef LeaseIds table_ids(kvp_lease *lease):
+    cdef LeaseIds self = LeaseIds.__new__(LeaseIds)
+    kvp_id_table_share(lease.table)
+    self.table = lease.table
+    self.ids = lease.ids
     self.shape = lease.count
     self.stride = 4
     return self

@@ -87,8 +87,18 @@ cdef extern from "kvp/stats.h" nogil:
 
 
 cdef extern from "kvp/lease.h" nogil:
+    ctypedef struct kvp_id_table:
+        uint32_t capacity
+        int32_t *ids
+
+    void kvp_id_table_share(kvp_id_table *self)
+    void kvp_id_table_unshare(kvp_id_table *self)
+
     ctypedef struct kvp_lease:
         kvp_lease *next
+        kvp_id_table *table
+        uint32_t registered
+        bint is_sequence
         const void *owner
         int64_t since
         uint32_t count
@@ -149,6 +159,7 @@ cdef extern from "kvp/pool.h" nogil:
         KVP_RESET_HELD
 
     int32_t kvp_pool_available(const kvp_pool *self)
+    void kvp_pool_see_time(kvp_pool *self, int64_t now)
     kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted,
                                  uint32_t max_evicted, uint32_t *num_evicted)
     kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease)
@@ -168,6 +179,65 @@ cdef extern from "kvp/pool.h" nogil:
     kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes,
                                      kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted)
     const char *kvp_pool_check(const kvp_pool *self, void *scratch)
+
+
+cdef extern from "kvp/sequence.h" nogil:
+    ctypedef struct kvp_sequence:
+        kvp_lease *lease
+        uint32_t *tokens
+        uint64_t *hashes
+        uint64_t num_tokens
+        uint64_t num_cached
+        uint64_t num_computed
+        uint64_t salt
+        uint32_t block_size
+        bint commits_on_append
+
+    kvp_status kvp_sequence_init(kvp_sequence *self, uint32_t block_size, uint64_t salt, bint commits_on_append)
+    void kvp_sequence_destroy(kvp_sequence *self)
+    kvp_status kvp_sequence_make_room(kvp_sequence *self, uint64_t num_tokens)
+    void kvp_sequence_write(kvp_sequence *self, const uint32_t *tokens, uint64_t n)
+    void kvp_sequence_count_in(kvp_sequence *self, uint64_t n)
+    uint32_t kvp_sequence_missing(const kvp_sequence *self, uint64_t num_tokens)
+    kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots, int64_t now)
+    kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool)
+    void kvp_sequence_take(kvp_sequence *self, kvp_pool *pool, uint32_t n)
+    void kvp_sequence_commit(kvp_sequence *self, kvp_pool *pool, uint64_t num_computed)
+    kvp_status kvp_sequence_truncate(kvp_sequence *self, kvp_pool *pool, uint64_t num_tokens, int64_t now,
+                                     int32_t *copy, uint32_t *num_copies)
+    kvp_status kvp_sequence_copy_tokens(kvp_sequence *self, const kvp_sequence *other)
+    kvp_status kvp_sequence_fork(kvp_sequence *self, const kvp_sequence *other, kvp_pool *pool, int64_t now,
+                                 int32_t *copies, uint32_t *num_copies)
+    const char *kvp_sequence_check(const kvp_sequence *self, const kvp_pool *pool)
+
+
+cdef extern from "kvp/sequence_batch.h" nogil:
+    ctypedef struct kvp_sequence_batch:
+        kvp_sequence **rows
+        int32_t *tables
+        int32_t *lengths
+        int64_t *slots
+        uint32_t num_rows
+        uint32_t max_rows
+        uint32_t max_blocks
+        uint64_t max_slots
+        uint64_t num_slots
+
+    ctypedef struct kvp_step:
+        const uint32_t *tokens
+        const int64_t *offsets
+        uint64_t each
+
+    kvp_status kvp_sequence_batch_init(kvp_sequence_batch *self, uint32_t max_rows, uint32_t max_blocks,
+                                       uint64_t max_slots)
+    void kvp_sequence_batch_destroy(kvp_sequence_batch *self)
+    void kvp_sequence_batch_add(kvp_sequence_batch *self, kvp_sequence *sequence)
+    void kvp_sequence_batch_remove(kvp_sequence_batch *self, uint32_t row)
+    void kvp_sequence_batch_show(kvp_sequence_batch *self, uint32_t row)
+    kvp_status kvp_sequence_batch_write(kvp_sequence_batch *self, const kvp_step *step)
+    kvp_status kvp_sequence_batch_append(kvp_sequence_batch *self, kvp_pool *pool, const kvp_step *step,
+                                         bint is_partial, int64_t now, int32_t *refused, uint32_t *num_refused)
+    const char *kvp_sequence_batch_check(const kvp_sequence_batch *self)
 
 
 cdef extern from "kvp/waiter.h" nogil:

@@ -5,6 +5,7 @@ from typing import Any, Literal, NoReturn, TypeAlias, final
 import numpy as np
 import numpy.typing as npt
 
+from kvpool._core.block_sequence import BlockSequence
 from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
@@ -12,10 +13,12 @@ from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.pool_reports import PoolReports
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
+from kvpool.types.admission import Admission
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.reset_blocks_result import ResetBlocksResult
 
 _HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence
+_TokensLike: TypeAlias = npt.NDArray[np.integer[Any]] | array[int] | memoryview | Sequence[int]
 
 @final
 class BlockPool(PoolReports):
@@ -45,5 +48,24 @@ class BlockPool(PoolReports):
     def contains(self, hashes: _HashesLike) -> npt.NDArray[np.bool_]: ...
     def match_lengths(self, prompts: Iterable[_HashesLike]) -> npt.NDArray[np.int64]: ...
     def touch(self, hashes: _HashesLike) -> int: ...
+    def open_sequence(
+        self,
+        token_ids: _TokensLike,
+        *,
+        salt_hash: int = 0,
+        lookahead: int = 0,
+        commit_on_append: bool = True,
+        owner: Any = None,
+    ) -> BlockSequence: ...
+    def admit(
+        self,
+        prompts: Iterable[_TokensLike],
+        *,
+        salt_hash: int = 0,
+        lookahead: int = 0,
+        commit_on_append: bool = True,
+        wait_for_running: bool = True,
+        owners: Sequence[Any] | None = None,
+    ) -> list[Admission]: ...
     def reset(self) -> EvictedBlocks: ...
     def reset_blocks(self, hashes: _HashesLike) -> ResetBlocksResult: ...

@@ -9,8 +9,9 @@ from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_
 from kvpool._core.arguments cimport parse_int, parse_seconds
 from kvpool._core.arrays cimport bool_array, int32_array, uint8_array, uint64_array
 from kvpool._core.handle cimport new_lease
+from kvpool._core.block_sequence cimport BlockSequence, open_sequence
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
-from kvpool._core.hashing cimport parse_block_size
+from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
@@ -23,6 +24,9 @@ import os
 
 import numpy as np
 
+from kvpool._core.hashing import sequence_hashes as hash_tokens
+from kvpool.errors import NotEnoughBlocksAvailable
+from kvpool.types.admission import Admission
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_reason import EvictionReason
 from kvpool.types.reset_blocks_result import ResetBlocksResult
@@ -332,6 +336,84 @@ cdef class BlockPool(PoolReports):
         finally:
             close_hashes(&argument)
         return found
+
+    def open_sequence(self, token_ids, *, salt_hash=0, lookahead=0, commit_on_append=True, owner=None):
+        """Hash a prompt, hold its cached prefix and allocate the rest, in one call.
+
+        Parameters
+        ----------
+        token_ids : array of integers, shape (n,), or sequence of int
+            At least one. One token at least is left to compute: of a prompt that is cached as a whole, the last block
+            is not matched.
+        salt_hash : int, default 0
+            Seed of the hashes, in [0, 2**64); see :func:`router_salt_hash`.
+        lookahead : int, default 0
+            Further tokens to have blocks for.
+        commit_on_append : bool, default True
+            Whether appending tokens says that the KV of those before them is written; without it, only
+            :meth:`BlockSequence.commit` does.
+        owner : object, optional
+            As in :meth:`allocate_blocks`.
+
+        Returns
+        -------
+        BlockSequence
+
+        Raises
+        ------
+        NotEnoughBlocksAvailable
+            Nothing was changed.
+        """
+        return open_sequence(self, token_ids, parse_hash(salt_hash, "salt_hash"),
+                             parse_int(lookahead, "lookahead", 0, 2**31 - 1), commit_on_append, owner)
+
+    def admit(self, prompts, *, salt_hash=0, lookahead=0, commit_on_append=True, wait_for_running=True, owners=None):
+        """Open as many waiting prompts as there are blocks for, first come first served.
+
+        Parameters
+        ----------
+        prompts : iterable of prompts, each as in :meth:`open_sequence`
+        salt_hash, lookahead, commit_on_append
+            As in :meth:`open_sequence`, for all of them.
+        wait_for_running : bool, default True
+            Do not open a prompt whose next block another sequence is computing right now: it will find that block if it
+            waits.
+        owners : sequence of objects, optional
+            One for each prompt.
+
+        Returns
+        -------
+        list of Admission
+            One for each prompt, in order. An opened sequence is the reservation: it has its blocks until it is dropped,
+            so no two prompts are promised the same ones. After the first prompt that does not fit, no other is opened.
+        """
+        cdef uint64_t salt = parse_hash(salt_hash, "salt_hash"), slots = parse_int(lookahead, "lookahead", 0, 2**31 - 1)
+        cdef bint is_full = False
+        cdef uint32_t found
+        cdef int64_t blocks
+        cdef BlockSequence flight
+        result = []
+        for i, prompt in enumerate(prompts):
+            hashes = hash_tokens(prompt, self.block_size, salt_hash=salt)
+            size = len(prompt)
+            if size == 0:
+                raise ValueError(f"prompts[{i}] is empty: a sequence has at least 1 token")
+            hashes = hashes[:(size - 1) // <Py_ssize_t>self.block_size]
+            found = self.match_lengths([hashes])[0]
+            blocks = -(-(size + <int64_t>slots) // <int64_t>self.block_size) - found
+            flight = None
+            if wait_for_running and found < len(hashes):
+                known = self.flights.get(hashes[found].item())
+                flight = None if known is None else known()
+            sequence = None
+            if flight is None and not is_full:
+                try:
+                    sequence = open_sequence(self, prompt, salt, slots, commit_on_append,
+                                             None if owners is None else owners[i])
+                except NotEnoughBlocksAvailable:
+                    is_full = True
+            result.append(Admission(found, blocks, sequence, flight))
+        return result
 
     def reset(self):
         """Forget every cached block.

@@ -9,7 +9,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.libkvp cimport (kvp_event, kvp_identity, kvp_lease, kvp_pool, kvp_registration, kvp_segment,
-                                  kvp_shared_pool, kvp_stats, kvp_status)
+                                  kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 
 
 # Numbers of one moment.
@@ -30,6 +30,7 @@ cdef struct HoldRecord:
     int64_t since
     uint32_t blocks
     bint is_mutable
+    bint is_sequence
 
 
 cdef class PoolCore:
@@ -37,6 +38,8 @@ cdef class PoolCore:
     cdef readonly int32_t num_blocks
     cdef readonly size_t block_size
     cdef object clock              # kept alive for now(); None: the system's steady clock
+    cdef dict flights              # hash of the block that a sequence computes next -> weak reference to it
+    cdef Py_ssize_t flights_limit  # entries at which dead ones are thrown out
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, bytes secret) except -1
@@ -71,3 +74,14 @@ cdef class PoolCore:
     cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil
     cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil
     cdef const char *check(self, void *scratch) noexcept nogil
+    cdef kvp_status open_blocks(self, kvp_sequence *sequence, uint64_t slots, int64_t now) noexcept nogil
+    cdef kvp_status give_back_blocks(self, kvp_sequence *sequence) noexcept nogil
+    cdef kvp_status append_written(self, kvp_sequence *sequence, uint64_t n, uint64_t slots, int64_t now) noexcept nogil
+    cdef void commit_blocks(self, kvp_sequence *sequence, uint64_t num_computed) noexcept nogil
+    cdef kvp_status truncate_blocks(self, kvp_sequence *sequence, uint64_t num_tokens, int64_t now, int32_t *copy,
+                                    uint32_t *num_copies) noexcept nogil
+    cdef kvp_status fork_blocks(self, kvp_sequence *sequence, const kvp_sequence *other, int64_t now, int32_t *copies,
+                                uint32_t *num_copies) noexcept nogil
+    cdef kvp_status append_batch(self, kvp_sequence_batch *batch, const kvp_step *step, bint is_partial, int64_t now,
+                                 int32_t *refused, uint32_t *num_refused) noexcept nogil
+    cdef const char *check_sequence(self, const kvp_sequence *sequence) noexcept nogil

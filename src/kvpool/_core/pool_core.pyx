@@ -60,6 +60,8 @@ cdef class PoolCore:
         self.shared = shared
         self.num_blocks = num_blocks
         self.owners_lock = threading.Lock()
+        self.flights = {}
+        self.flights_limit = 64
         return 0
 
     def __dealloc__(self):
@@ -277,6 +279,7 @@ cdef class PoolCore:
                 holds[count].since = lease.since
                 holds[count].blocks = lease.held
                 holds[count].is_mutable = lease.is_mutable
+                holds[count].is_sequence = lease.is_sequence
             count += 1
             lease = lease.next
         kvp_shared_pool_leave(self.shared)
@@ -291,5 +294,68 @@ cdef class PoolCore:
     cdef const char *check(self, void *scratch) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
         cdef const char *broken = kvp_pool_check(&self.shared.pool, scratch)
+        kvp_shared_pool_leave(self.shared)
+        return broken
+
+    cdef kvp_status open_blocks(self, kvp_sequence *sequence, uint64_t slots, int64_t now) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_sequence_open(sequence, &self.shared.pool, slots, now)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status give_back_blocks(self, kvp_sequence *sequence) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_sequence_give_back(sequence, &self.shared.pool)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status append_written(self, kvp_sequence *sequence, uint64_t n, uint64_t slots,
+                                   int64_t now) noexcept nogil:
+        """Count n tokens in that were written, and have blocks for `slots` more. n may be 0."""
+        cdef kvp_status status = KVP_NOT_ENOUGH
+        cdef uint64_t before = sequence.num_tokens
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t missing = kvp_sequence_missing(sequence, before + n + slots)
+        if missing <= <uint32_t>kvp_pool_available(&self.shared.pool):
+            status = KVP_OK
+            kvp_pool_see_time(&self.shared.pool, now)
+            if missing:
+                kvp_sequence_take(sequence, &self.shared.pool, missing)
+            if n and sequence.commits_on_append:
+                kvp_sequence_commit(sequence, &self.shared.pool, before)
+            kvp_sequence_count_in(sequence, n)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef void commit_blocks(self, kvp_sequence *sequence, uint64_t num_computed) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        kvp_sequence_commit(sequence, &self.shared.pool, num_computed)
+        kvp_shared_pool_leave(self.shared)
+
+    cdef kvp_status truncate_blocks(self, kvp_sequence *sequence, uint64_t num_tokens, int64_t now, int32_t *copy,
+                                    uint32_t *num_copies) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_sequence_truncate(sequence, &self.shared.pool, num_tokens, now, copy, num_copies)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status fork_blocks(self, kvp_sequence *sequence, const kvp_sequence *other, int64_t now, int32_t *copies,
+                                uint32_t *num_copies) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_sequence_fork(sequence, other, &self.shared.pool, now, copies, num_copies)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status append_batch(self, kvp_sequence_batch *batch, const kvp_step *step, bint is_partial, int64_t now,
+                                 int32_t *refused, uint32_t *num_refused) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_sequence_batch_append(batch, &self.shared.pool, step, is_partial, now, refused,
+                                                           num_refused)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef const char *check_sequence(self, const kvp_sequence *sequence) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef const char *broken = kvp_sequence_check(sequence, &self.shared.pool)
         kvp_shared_pool_leave(self.shared)
         return broken

@@ -112,7 +112,8 @@ cdef class PoolReports(PoolCore):
                     owner = <object>records[found].owner
                     Py_DECREF(owner)
                 holds.append((owner, records[found].since, records[found].blocks,
-                              "mutable" if records[found].is_mutable else "immutable"))
+                              "sequence" if records[found].is_sequence
+                              else "mutable" if records[found].is_mutable else "immutable"))
             return holds
         finally:
             PyMem_Free(records)

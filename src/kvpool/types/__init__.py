@@ -1,5 +1,6 @@
 """What the pool reports: states, reasons and snapshots."""
 
+from kvpool.types.admission import Admission
 from kvpool.types.block_state import BlockState
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_reason import EvictionReason
@@ -9,6 +10,7 @@ from kvpool.types.pool_status import PoolStatus
 from kvpool.types.reset_blocks_result import ResetBlocksResult
 
 __all__ = [
+    "Admission",
     "BlockState",
     "EvictedBlocks",
     "EvictionReason",

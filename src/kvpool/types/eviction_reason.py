@@ -14,3 +14,5 @@ class EvictionReason(enum.IntEnum):
     """An allocation needed its room."""
     RESET = 2
     """``reset`` or ``reset_blocks`` was called."""
+    TRUNCATED = 3
+    """A sequence took back tokens of it, and nobody else had a use for it."""

@@ -15,7 +15,7 @@ class Hold(NamedTuple):
     owner : object
         The ``owner=`` that the call was given; None when it was given none.
     kind : str
-        ``"mutable"`` or ``"immutable"``.
+        ``"mutable"``, ``"immutable"`` or ``"sequence"``.
     blocks : int
         How many blocks; one that is held twice counts twice.
     age : float

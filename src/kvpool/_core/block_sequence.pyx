@@ -1,0 +1,381 @@
+"""A request's tokens and blocks in one object."""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+
+from kvpool._core.arguments cimport parse_int
+from kvpool._core.arrays cimport int32_array, lease_array, uint32_array, uint64_array
+from kvpool._core.handle cimport Handle
+from kvpool._core.lease_ids cimport table_ids
+from kvpool._core.libkvp cimport *
+from kvpool._core.pool_reports cimport PoolReports
+from kvpool._core.status cimport raise_status
+from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
+
+from weakref import ref
+
+from kvpool.errors import CorruptionError, StaleHandle
+
+cdef uint64_t MAX_SEQUENCE_TOKENS = 2**31 - 1
+
+
+@cython.final
+@cython.no_gc
+@cython.auto_pickle(False)
+cdef class BlockSequence(Handle):
+    """A request: its tokens, and the blocks that hold their KV. Made by :meth:`BlockPool.open_sequence`.
+
+    A block can be matched by others once it is full *and* its KV is written: that is said by :meth:`commit`, and,
+    unless the sequence was opened with ``commit_on_append=False``, by every append: a token is sampled from those
+    before it, so their KV is there. The blocks go back when the sequence is dropped, on :meth:`release` and at the end
+    of ``with``. A call that raises has changed nothing. Not safe for use by several threads at once.
+
+    Examples
+    --------
+    >>> from kvpool import BlockPool
+    >>> pool = BlockPool(num_blocks=8, block_size=4)
+    >>> request = pool.open_sequence([1, 2, 3, 4, 5, 6])
+    >>> request.num_cached_tokens, request.block_table.tolist()
+    (0, [0, 1])
+    >>> request.commit(6)                 # the KV of the prompt is written
+    >>> request.append_tokens([7])        # sampled from it
+    >>> request.release()
+    >>> pool.open_sequence([1, 2, 3, 4, 9]).num_cached_tokens
+    4
+    """
+
+    def __dealloc__(self):
+        kvp_sequence_destroy(&self.sequence)
+
+    cdef int check_live(self) except -1:
+        if self.is_released or self.lease == NULL:
+            raise StaleHandle("the sequence was released: its blocks may be anyone's by now")
+        if not self.lease.is_live:
+            raise StaleHandle("the sequence was preempted and has no blocks: resume it first")
+        return 0
+
+    cdef int write(self, TokenBuffer tokens) except -1:
+        cdef uint64_t total = self.sequence.num_tokens + <uint64_t>tokens.size
+        if total > MAX_SEQUENCE_TOKENS:
+            raise ValueError(f"a sequence of {total} tokens is longer than {MAX_SEQUENCE_TOKENS}")
+        if kvp_sequence_make_room(&self.sequence, total) != KVP_OK:
+            raise MemoryError(f"no memory for a sequence of {total} tokens")
+        kvp_sequence_write(&self.sequence, tokens.data, tokens.size)
+        return 0
+
+    cdef object shortage(self, uint64_t num_tokens):
+        return (<PoolReports>self.pool).shortage(kvp_sequence_missing(&self.sequence, num_tokens), False)
+
+    cdef int track(self) except -1:
+        """Let the pool know which block this computes next, so that others can wait for it."""
+        cdef uint32_t next_block = self.lease.registered
+        cdef dict flights = self.pool.flights
+        key = None
+        if (next_block + 1) * <uint64_t>self.sequence.block_size <= self.sequence.num_tokens:
+            key = self.sequence.hashes[next_block]
+        if key == self.flight_key:
+            return 0
+        self.untrack()
+        if key is not None:
+            known = flights.get(key)
+            if known is None or known() is None:
+                if len(flights) >= self.pool.flights_limit:
+                    for other in [other for other, flight in flights.items() if flight() is None]:
+                        del flights[other]
+                    self.pool.flights_limit = 64 + 2 * len(flights)
+                flights[key] = ref(self)
+                self.flight_key = key
+        return 0
+
+    cdef int untrack(self) except -1:
+        if self.flight_key is not None:
+            self.pool.flights.pop(self.flight_key, None)
+            self.flight_key = None
+        return 0
+
+    def __len__(self):
+        """Return the number of tokens."""
+        return self.sequence.num_tokens
+
+    def __repr__(self):
+        state = ", released" if self.released else ", preempted" if self.is_preempted else ""
+        return f"<BlockSequence of {self.sequence.num_tokens} tokens in {self.num_blocks} blocks{state}>"
+
+    @property
+    def num_tokens(self):
+        """Tokens of the sequence."""
+        return self.sequence.num_tokens
+
+    @property
+    def num_cached_tokens(self):
+        """Tokens whose KV was found when the sequence was opened or resumed; less than `num_tokens`."""
+        return self.sequence.num_cached
+
+    @property
+    def num_computed_tokens(self):
+        """Tokens whose KV is written."""
+        return self.sequence.num_computed
+
+    @property
+    def num_blocks(self):
+        """Blocks that are held, those for further tokens included."""
+        return 0 if self.lease == NULL or not self.lease.is_live else self.lease.count
+
+    @property
+    def block_size(self):
+        """Tokens of a block."""
+        return self.sequence.block_size
+
+    @property
+    def salt_hash(self):
+        """Seed of the block hashes."""
+        return self.sequence.salt
+
+    @property
+    def tokens(self):
+        """The tokens, a read-only copy: uint32 array of shape (num_tokens,)."""
+        return uint32_array((<const char *>self.sequence.tokens)[:4 * self.sequence.num_tokens]
+                            if self.sequence.num_tokens else b"")
+
+    @property
+    def sequence_hashes(self):
+        """Sequence hashes of the full blocks, a read-only copy: uint64 array of shape (num_tokens // block_size,)."""
+        cdef Py_ssize_t full = 0
+        if self.sequence.num_tokens:
+            full = self.sequence.num_tokens // self.sequence.block_size
+        return uint64_array((<const char *>self.sequence.hashes)[:8 * full] if full else b"")
+
+    @property
+    def block_table(self):
+        """Ids of the blocks in the order of their tokens: read-only int32 array of shape (num_blocks,).
+
+        It shows the table itself: an id that later calls replace is replaced in it. A table that outgrows its room
+        moves; arrays of the old one stay as they were.
+        """
+        if self.lease == NULL or not self.lease.is_live:
+            return int32_array(b"")
+        if self.table_array is None or self.shown != self.lease.table or len(self.table_array) != self.lease.count:
+            self.table_array = lease_array(table_ids(self.lease))
+            self.shown = self.lease.table
+        return self.table_array
+
+    @property
+    def released(self):
+        """Whether the sequence was released."""
+        return self.is_released
+
+    @property
+    def is_preempted(self):
+        """Whether the sequence has given its blocks back until it is resumed."""
+        return not self.is_released and self.lease != NULL and not self.lease.is_live
+
+    def commit(self, num_computed_tokens):
+        """Say that the KV of the first tokens is written: full blocks among them can be matched from now on.
+
+        Parameters
+        ----------
+        num_computed_tokens : int
+            In [`num_computed_tokens`, `num_tokens`].
+
+        Notes
+        -----
+        A block whose hash is registered already by then is replaced in `block_table` by the registered one, which has
+        the same KV, and goes back; unless the pool keeps duplicates.
+        """
+        self.check_live()
+        cdef uint64_t computed = parse_int(num_computed_tokens, "num_computed_tokens", self.sequence.num_computed,
+                                           self.sequence.num_tokens)
+        self.pool.commit_blocks(&self.sequence, computed)
+        if self.flight_key is not None:
+            self.track()
+
+    def append_tokens(self, token_ids):
+        """Append tokens, and take blocks for them as they are needed.
+
+        Parameters
+        ----------
+        token_ids : array of integers, shape (n,), or sequence of int
+
+        Raises
+        ------
+        NotEnoughBlocksAvailable
+            Nothing was appended.
+        """
+        self.check_live()
+        cdef int64_t now = self.pool.now()
+        cdef TokenBuffer tokens = as_token_buffer(token_ids)
+        self.check_live()  # reading the argument may have run anything
+        self.write(tokens)
+        if self.pool.append_written(&self.sequence, tokens.size, 0, now) != KVP_OK:
+            raise self.shortage(self.sequence.num_tokens + tokens.size)
+        if self.flight_key is not None:
+            self.track()
+
+    def reserve(self, n):
+        """Have blocks for n further tokens, for instance for those that are speculated.
+
+        Parameters
+        ----------
+        n : int
+            Tokens, at least 0.
+
+        Raises
+        ------
+        NotEnoughBlocksAvailable
+            None was taken.
+        """
+        self.check_live()
+        cdef int64_t now = self.pool.now()
+        cdef uint64_t slots = parse_int(n, "n", 0, MAX_SEQUENCE_TOKENS - self.sequence.num_tokens)
+        if kvp_sequence_make_room(&self.sequence, self.sequence.num_tokens + slots) != KVP_OK:
+            raise MemoryError(f"no memory for a sequence of {self.sequence.num_tokens + slots} tokens")
+        if self.pool.append_written(&self.sequence, 0, slots, now) != KVP_OK:
+            raise self.shortage(self.sequence.num_tokens + slots)
+
+    def truncate(self, num_tokens):
+        """Take tokens back, for instance those that were speculated wrongly, and the blocks that only they needed.
+
+        Parameters
+        ----------
+        num_tokens : int
+            Tokens that stay, in [1, `num_tokens`].
+
+        Returns
+        -------
+        ndarray of int32, shape (k, 2)
+            Pairs of block ids: the first is to be copied to the second before any other call. There is one when the
+            last block was registered, and is shared or continued by others: the sequence goes on in a copy of it.
+
+        Raises
+        ------
+        NotEnoughBlocksAvailable
+            There is no block for the copy.
+        """
+        self.check_live()
+        cdef int64_t now = self.pool.now()
+        cdef uint64_t kept = parse_int(num_tokens, "num_tokens", 1, self.sequence.num_tokens)
+        cdef int32_t[2] copy
+        cdef uint32_t count = 0
+        if self.pool.truncate_blocks(&self.sequence, kept, now, copy, &count) != KVP_OK:
+            raise (<PoolReports>self.pool).shortage(1, False)
+        if self.flight_key is not None:
+            self.track()
+        return int32_array((<const char *>copy)[:8] if count else b"").reshape(-1, 2)
+
+    def fork(self, *, owner=None):
+        """Return a second sequence with the same tokens, which shares the registered blocks.
+
+        Parameters
+        ----------
+        owner : object, optional
+            As in :meth:`BlockPool.allocate_blocks`.
+
+        Returns
+        -------
+        sequence : BlockSequence
+        copies : ndarray of int32, shape (k, 2)
+            Pairs of block ids: the first is to be copied to the second before any other call. They are the blocks that
+            are not registered: the partial one, and full ones without :meth:`commit`.
+
+        Raises
+        ------
+        NotEnoughBlocksAvailable
+            There are no blocks for the copies.
+        """
+        self.check_live()
+        cdef int64_t now = self.pool.now()
+        cdef uint32_t count = 0, room = self.lease.count - self.lease.registered
+        cdef BlockSequence child = new_sequence(<PoolReports>self.pool, self.sequence.salt,
+                                                self.sequence.commits_on_append, owner)
+        cdef bytes copies = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>room)
+        if kvp_sequence_copy_tokens(&child.sequence, &self.sequence) != KVP_OK:
+            raise MemoryError(f"no memory for a sequence of {self.sequence.num_tokens} tokens")
+        if self.pool.fork_blocks(&child.sequence, &self.sequence, now, <int32_t *>PyBytes_AS_STRING(copies),
+                                 &count) != KVP_OK:
+            raise (<PoolReports>self.pool).shortage(room, False)
+        return child, int32_array(copies[:8 * count]).reshape(-1, 2)
+
+    def preempt(self):
+        """Give all blocks back, and keep the tokens. Registered blocks can be matched until they are evicted."""
+        self.check_live()
+        if self.is_in_batch:
+            raise ValueError("the sequence is a row of a batch: remove it there first")
+        self.untrack()
+        cdef kvp_status status = self.pool.give_back_blocks(&self.sequence)
+        self.table_array = None
+        if status != KVP_OK:
+            raise_status(status, "a block of this sequence had no reference to give back")
+
+    def resume(self):
+        """Match the tokens again and take blocks for the rest, after :meth:`preempt`.
+
+        Raises
+        ------
+        NotEnoughBlocksAvailable
+            The sequence stays preempted.
+        """
+        if self.is_released or self.lease == NULL:
+            raise StaleHandle("the sequence was released")
+        if self.lease.is_live:
+            raise ValueError("the sequence has its blocks: it was not preempted")
+        cdef int64_t now = self.pool.now()
+        if self.pool.open_blocks(&self.sequence, 0, now) != KVP_OK:
+            raise self.shortage(self.sequence.num_tokens)
+        self.track()
+
+    def release(self):
+        """Give all blocks back for good. No effect when that was done before."""
+        cdef kvp_status status
+        if self.is_released or self.lease == NULL:
+            return
+        if self.is_in_batch:
+            raise ValueError("the sequence is a row of a batch: remove it there first")
+        self.untrack()
+        self.is_released = True
+        status = self.pool.give_back_blocks(&self.sequence)
+        self.table_array = None
+        if status != KVP_OK:
+            raise_status(status, "a block of this sequence had no reference to give back")
+
+    def check_invariants(self):
+        """Check tokens, hashes and blocks against each other, O(num_tokens).
+
+        Raises
+        ------
+        CorruptionError
+            Names what does not hold.
+        """
+        cdef const char *broken = NULL
+        if self.lease != NULL:
+            broken = self.pool.check_sequence(&self.sequence)
+        if broken != NULL:
+            raise CorruptionError((<bytes>broken).decode())
+
+
+cdef BlockSequence new_sequence(PoolReports pool, uint64_t salt, bint commits_on_append, object owner):
+    cdef BlockSequence self = BlockSequence.__new__(BlockSequence)
+    if kvp_sequence_init(&self.sequence, <uint32_t>pool.block_size, salt, commits_on_append) != KVP_OK:
+        raise MemoryError("no memory for a sequence")
+    self.adopt(pool, self.sequence.lease, owner)
+    if owner is not None:
+        self.lease.owner = <void *>owner
+    return self
+
+
+cdef BlockSequence open_sequence(PoolReports pool, object token_ids, uint64_t salt, uint64_t lookahead,
+                                 bint commits_on_append, object owner):
+    cdef TokenBuffer tokens = as_token_buffer(token_ids)
+    cdef BlockSequence self
+    cdef int64_t now = pool.now()
+    if tokens.size == 0:
+        raise ValueError("token_ids is empty: a sequence has at least 1 token")
+    self = new_sequence(pool, salt, commits_on_append, owner)
+    if kvp_sequence_make_room(&self.sequence, tokens.size + lookahead) != KVP_OK:
+        raise MemoryError(f"no memory for a sequence of {tokens.size + lookahead} tokens")
+    self.write(tokens)
+    kvp_sequence_count_in(&self.sequence, tokens.size)
+    if pool.open_blocks(&self.sequence, lookahead, now) != KVP_OK:
+        raise self.shortage(self.sequence.num_tokens + lookahead)
+    self.track()
+    return self
