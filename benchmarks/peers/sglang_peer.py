@@ -35,6 +35,9 @@ class SglangPeer(Peer):
 
     name = "sglang"
 
+    def __init__(self) -> None:
+        torch.set_num_threads(1)  # or large copies wait for idle threads
+
     def version(self) -> str:
         """Return the version of the package."""
         return f"sglang {metadata.version('sglang')}, Python tree"
