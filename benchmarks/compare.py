@@ -70,7 +70,7 @@ def row(case: Case, figures: dict[str, Any]) -> list[str]:
     """Return the cells of a case."""
     cells = [case.name, f"{case.pool:,}" if case.pool else "", f"{case.n:,}" if case.n else "", case.unit]
     if "error" in figures:
-        return [*cells, "", "", "", figures["error"]]
+        return [*cells, "-", "-", "-", "-"]
     a, b = figures["a"], figures["b"]
     ratios = [of_b / of_a for of_a, of_b in zip(a, b, strict=True)]
     spread = f"{min(ratios):.2f} .. {max(ratios):.2f}"
@@ -106,6 +106,9 @@ def main() -> int:
         print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
     header = ["", "pool", "n", "per", "A ns", "B ns", "B / A", "of each round"]
     print("\n" + "\n".join(aligned_table(header, [row(case, figures) for case, figures in measured])))
+    for case, figures in measured:
+        if "error" in figures:
+            print(f"{case.name} {case.n or ''}: {figures['error']}")
     if arguments.json:
         versions = {letter: worker.version for letter, worker in zip("ab", workers, strict=True)}
         rows = [{**case.as_dict(), "unit": case.unit, **figures} for case, figures in measured]

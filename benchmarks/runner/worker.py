@@ -53,10 +53,14 @@ def main() -> None:
     def answer(line: dict[str, Any]) -> None:
         print(json.dumps(line), file=out)
 
+    def short(error: BaseException) -> str:
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        return text if len(text) <= 100 else text[:97] + "..."
+
     try:
         peer = open_peer(sys.argv[1])
-    except Exception as error:  # whatever its import raises, it cannot be measured here
-        answer({"absent": f"{type(error).__name__}: {error}".splitlines()[0]})
+    except BaseException as error:  # Rust panics too; whatever its import raises, it cannot be measured here
+        answer({"absent": short(error)})
         return
     answer({"version": peer.version()})
     gc.disable()
@@ -71,9 +75,9 @@ def main() -> None:
                 run = set_up(peer, Case(**case))
             assert run is not None
             answer(measure(run, asked["seconds"]))
-        except Exception as error:  # the others can still be measured
+        except BaseException as error:  # Rust panics too; the others can still be measured
             case = None
-            answer({"error": f"{type(error).__name__}: {error}".splitlines()[0]})
+            answer({"error": short(error)})
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""How the cost of a block depends on one thing at a time."""
