@@ -3,8 +3,8 @@
     python benchmarks/compare.py A B [--scenario NAME ...] [--operations NAME ...] [--rounds N]
 
 A and B are `kvpool` (as installed), `kvpool@<git revision>` (built into a temporary environment), or a peer (`vllm`,
-`sglang`, `kvbm`), which may be followed by `@/path/to/python`, its own interpreter. Each has a process of its own; they
-take turns, so that what else the machine does falls on both.
+`sglang`, `sglang-rust`, `kvbm`), which may be followed by `@/path/to/python`, its own interpreter. Each has a process
+of its own; they take turns, so that what else the machine does falls on both.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ PEERS = {
     "kvpool": ("peers.kvpool_peer", "KvpoolPeer"),
     "vllm": ("peers.vllm_peer", "VllmPeer"),
     "sglang": ("peers.sglang_peer", "SglangPeer"),
+    "sglang-rust": ("peers.sglang_rust_peer", "SglangRustPeer"),
     "kvbm": ("peers.kvbm_peer", "KvbmPeer"),
 }
 

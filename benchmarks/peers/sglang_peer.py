@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from scenarios.steps import BLOCK_SIZE, Tokens
@@ -20,20 +20,22 @@ __all__ = ["SglangPeer"]
 
 
 class _Running:
-    """A request: its tokens, where each is kept, and the node that is locked for it."""
+    """A request: its tokens, where each is kept, and its lock on the node of those that the tree has."""
 
-    __slots__ = ("indices", "node", "token_ids")
+    __slots__ = ("indices", "kept", "lock", "token_ids")
 
-    def __init__(self, token_ids: array[int], indices: list[Any], node: Any) -> None:
+    def __init__(self, token_ids: array[int], indices: list[Any], kept: int, lock: Any) -> None:
         self.token_ids = token_ids
         self.indices = indices  # tensors, in order
-        self.node = node
+        self.kept = kept  # tokens in the tree
+        self.lock = lock
 
 
 class SglangPeer(Peer):
-    """A page is a block. What is held is a locked node; a fresh allocation is a tensor of token slots."""
+    """A page is a block. What is held is a lock on a node; a fresh allocation is a tensor of token slots."""
 
     name = "sglang"
+    tree_frees_duplicates: ClassVar[bool] = False
 
     def __init__(self) -> None:
         torch.set_num_threads(1)  # or large copies wait for idle threads
@@ -47,13 +49,18 @@ class SglangPeer(Peer):
         self.allocator = PagedTokenToKVPoolAllocator(
             num_blocks * BLOCK_SIZE, BLOCK_SIZE, torch.float32, "cpu", None, need_sort=False
         )
-        self.tree = RadixCache(
-            CacheInitParams(
-                disable=False,
-                req_to_token_pool=None,
-                token_to_kv_pool_allocator=self.allocator,
-                page_size=BLOCK_SIZE,
-            )
+        self.tree = self._tree()
+
+    def _tree(self) -> Any:
+        return RadixCache(self._parameters())
+
+    def _parameters(self, **others: Any) -> CacheInitParams:
+        return CacheInitParams(
+            disable=False,
+            req_to_token_pool=None,
+            token_to_kv_pool_allocator=self.allocator,
+            page_size=BLOCK_SIZE,
+            **others,
         )
 
     def prefixes(self, token_ids: Tokens) -> Sequence[Any]:
@@ -62,13 +69,8 @@ class SglangPeer(Peer):
 
     def count(self, held: Any) -> int:
         """Return the pages of an allocation, or of all nodes up to the root."""
-        if isinstance(held, torch.Tensor):
-            return len(held) // BLOCK_SIZE
-        pages = 0
-        while held is not self.tree.root_node:
-            pages += len(held.key) // BLOCK_SIZE
-            held = held.parent
-        return pages
+        slots = held if isinstance(held, torch.Tensor) else self.tree.path_device_indices(held.node)
+        return len(slots) // BLOCK_SIZE
 
     def allocate(self, n: int, calls: int) -> list[Any]:
         """Take page-aligned slots."""
@@ -77,30 +79,24 @@ class SglangPeer(Peer):
 
     def register(self, allocated: list[Any], prefixes: Sequence[Any]) -> list[Any]:
         """Insert and lock."""
-        insert, lock = self.tree.insert, self.tree.inc_lock_ref
-        held = []
-        for indices, key in zip(allocated, prefixes, strict=True):
-            node = insert(InsertParams(key=key, value=indices)).last_device_node
-            lock(node)
-            held.append(node)
+        insert, lock = self.tree.insert, self.tree.lock
+        held = [
+            lock(insert(InsertParams(key=key, value=indices)).last_device_node)
+            for indices, key in zip(allocated, prefixes, strict=True)
+        ]
         allocated.clear()
         return held
 
     def match(self, prefixes: Sequence[Any]) -> list[Any]:
         """Match and lock."""
-        match, lock = self.tree.match_prefix, self.tree.inc_lock_ref
-        held = []
-        for key in prefixes:
-            node = match(MatchPrefixParams(key=key)).last_device_node
-            lock(node)
-            held.append(node)
-        return held
+        match, lock = self.tree.match_prefix, self.tree.lock
+        return [lock(match(MatchPrefixParams(key=key)).last_device_node) for key in prefixes]
 
     def release(self, registered: list[Any]) -> None:
         """Unlock."""
-        unlock = self.tree.dec_lock_ref
-        for node in registered:
-            unlock(node)
+        unlock = self.tree.unlock
+        for lock in registered:
+            unlock(lock)
         registered.clear()
 
     def release_allocated(self, allocated: list[Any]) -> None:
@@ -112,11 +108,9 @@ class SglangPeer(Peer):
 
     def match_and_release(self, prefixes: Sequence[Any]) -> None:
         """Match, lock, unlock."""
-        match, lock, unlock = self.tree.match_prefix, self.tree.inc_lock_ref, self.tree.dec_lock_ref
+        match, lock, unlock = self.tree.match_prefix, self.tree.lock, self.tree.unlock
         for key in prefixes:
-            node = match(MatchPrefixParams(key=key)).last_device_node
-            lock(node)
-            unlock(node)
+            unlock(lock(match(MatchPrefixParams(key=key)).last_device_node))
 
     def prompt(self, token_ids: Tokens) -> Any:
         """Return an array of 64-bit integers, as its scheduler keeps them."""
@@ -127,17 +121,15 @@ class SglangPeer(Peer):
         tree = self.tree
         total = len(prompt)
         found = tree.match_prefix(MatchPrefixParams(key=RadixKey(prompt, limit=total - 1)))
-        node = found.last_device_node
-        tree.inc_lock_ref(node)
+        lock = tree.lock(found.last_device_node)
         cached = found.device_prefix_len
-        prefix = tree.path_device_indices(node) if cached else None
         pages = -(-(total - cached) // BLOCK_SIZE)
-        fresh = self._take(pages * BLOCK_SIZE)
-        indices = [fresh] if prefix is None else [prefix, fresh]
-        full = total // BLOCK_SIZE * BLOCK_SIZE
-        if full > cached:
-            node = self._insert(prompt, indices, full, node)
-        return _Running(prompt[:], indices, node)
+        indices = [self._take(pages * BLOCK_SIZE)]
+        if cached:
+            indices.insert(0, tree.path_device_indices(found.last_device_node))
+        request = _Running(prompt[:], indices, cached, lock)
+        self._insert(request)
+        return request
 
     def decode(self, running: list[Any], token_ids: list[int]) -> None:
         """Append; take a page where the last is full. Pages are inserted when the request ends, as the server does."""
@@ -151,13 +143,10 @@ class SglangPeer(Peer):
 
     def finish(self, running: Any) -> None:
         """Insert the pages that decoding filled, unlock, and free the last page if it is not full."""
-        total = len(running.token_ids)
-        full = total // BLOCK_SIZE * BLOCK_SIZE
-        if full > self.count(running.node) * BLOCK_SIZE:
-            running.node = self._insert(running.token_ids, running.indices, full, running.node)
-        if total > full:
-            self.allocator.free_segment(torch.cat(running.indices)[full : full + BLOCK_SIZE], start_pos=0)
-        self.tree.dec_lock_ref(running.node)
+        self._insert(running)
+        if len(running.token_ids) > running.kept:
+            self.allocator.free_segment(torch.cat(running.indices)[running.kept :], start_pos=0)
+        self.tree.unlock(running.lock)
 
     def _take(self, slots: int) -> Any:
         available = self.allocator.available_size()
@@ -168,16 +157,19 @@ class SglangPeer(Peer):
             raise MemoryError("SGLang has no room for the request")
         return indices
 
-    def _insert(self, token_ids: Any, indices: list[Any], full: int, locked: Any) -> Any:
-        """Insert the first `full` tokens, and move the lock to their node; free pages that others inserted before."""
+    def _insert(self, request: _Running) -> None:
+        """Insert all full pages, and move the lock to their node; pages that others inserted before are freed."""
         tree = self.tree
-        own = self.count(locked) * BLOCK_SIZE
-        slots = torch.cat(indices)
-        result = tree.insert(InsertParams(key=RadixKey(token_ids[:full]), value=slots[:full], inserted_len=own))
-        node = result.last_device_node
-        tree.inc_lock_ref(node)
-        tree.dec_lock_ref(locked)
+        own, full = request.kept, len(request.token_ids) // BLOCK_SIZE * BLOCK_SIZE
+        if full <= own:
+            return
+        slots = torch.cat(request.indices)
+        key = RadixKey(request.token_ids[:full])
+        result = tree.insert(InsertParams(key=key, value=slots[:full], prev_prefix_len=own, inserted_len=own))
+        lock = tree.lock(result.last_device_node)
+        tree.unlock(request.lock)
+        request.kept, request.lock = full, lock
         if result.prefix_len > own:
-            self.allocator.free_segment(slots[own : result.prefix_len], start_pos=0)
-            indices[:] = [tree.path_device_indices(node), slots[full:]]
-        return node
+            if not self.tree_frees_duplicates:
+                self.allocator.free_segment(slots[own : result.prefix_len], start_pos=0)
+            request.indices = [tree.path_device_indices(result.last_device_node), slots[full:]]
