@@ -2,10 +2,10 @@
 
     python benchmarks/tail.py [--calls N] [--pool BLOCKS]
 
-Each call is timed by itself with the clock of the wall. The machine interrupts any program, so the first line is an
-empty call timed in the same way, in turns with the others. The last columns count the slow calls for each second of
-calls: a pause of the machine comes as often, by the second, in the empty line as in the others; what comes more often
-is ours.
+Each call is timed by itself with the clock of the wall. The machine interrupts any program, so the first lines are the
+noise floor: an empty call, and a sum of small numbers that takes as long as a call of ours, timed in the same way and
+in turns with the others. The last columns count the slow calls for each second of calls: a pause of the machine comes
+as often, by the second, in the floor as in the others; what comes more often is ours.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kvpool import BlockPool
 from kvpool.replay.latency import LatencyHistogram
 
 CHUNK = 10_000  # calls of a work in one turn
-EMPTY_CHUNKS = 6  # of the empty call in one turn, as it takes so little time
+FLOOR_CHUNKS = 3  # of each work of the noise floor, so that its rates are known as well
 LIMITS_US = (10, 100, 1000)
 
 
@@ -52,7 +52,8 @@ def works(num_blocks: int) -> list[Work]:
     def none(count: int) -> Iterator[tuple[Any, ...]]:
         return repeat((), count)
 
-    found.append(_work("empty call: the noise floor", empty_call, none))
+    found.append(_work("floor: empty call", empty_call, none))
+    found.append(_work("floor: sum of 80 numbers", sum, lambda count: repeat((range(80),), count)))
     allocate = BlockPool(num_blocks).allocate_blocks
     for n in (1, 64):
         found.append(_work(f"allocate + drop {n}", allocate, lambda count, n=n: repeat((n,), count)))
@@ -137,10 +138,11 @@ def main() -> None:
     print(machine_line())
     print(f"pool of {arguments.pool:,} blocks; garbage collector on\n")
     every = works(arguments.pool)
-    turns = max(1, arguments.calls // (CHUNK * (EMPTY_CHUNKS + len(every) - 1)))
+    chunks = [FLOOR_CHUNKS if work.name.startswith("floor") else 1 for work in every]
+    turns = max(1, arguments.calls // (CHUNK * sum(chunks)))
     for _ in range(turns):
-        for work in every:
-            take_turn(work, CHUNK * (EMPTY_CHUNKS if work.call is empty_call else 1))
+        for work, times in zip(every, chunks, strict=True):
+            take_turn(work, CHUNK * times)
     header = ["ns a call", "calls", "p50", "p99", "p99.9", "max", *(f"> {limit:,} us /s" for limit in LIMITS_US)]
     print("\n".join(aligned_table(header, [row(work) for work in every])))
 
