@@ -1,7 +1,7 @@
 """The pool's main calls from Python, to be counted or timed; the C twins are in c/bench_core.c.
 
-    python benchmarks/calls.py                 ns a call of each operation, median of 9 rounds
-    python benchmarks/calls.py --marks LIB     one round of each between two marks, for callgrind
+python benchmarks/calls.py                 ns a call of each operation, median of 9 rounds
+python benchmarks/calls.py --marks LIB     one round of each between two marks, for callgrind
 """
 
 from __future__ import annotations

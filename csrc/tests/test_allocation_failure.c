@@ -2,6 +2,7 @@
 #include "refusal.h"
 
 #include "ctest.h"
+#include "kvp/sequence.h"
 #include "kvp/shared_pool.h"
 
 #include <malloc.h>
@@ -77,6 +78,63 @@ KVP_TEST(when_any_allocation_fails_no_pool_is_made_and_nothing_leaks) {
     }
 }
 
+/* Everything a serving loop calls under the lock, with all the ways in which it can go. */
+KVP_TEST(no_call_of_a_pool_allocates) {
+    enum { N = 40, SIZE = 4 };
+    kvp_shared_pool shared;
+    kvp_pool *pool = &shared.pool;
+    uint64_t hashes[N], evicted[N];
+    uint8_t outcomes[N];
+    kvp_identity identities[N];
+    int32_t ids[N], copies[2 * N];
+    uint32_t count, at, tokens[N * SIZE] = {0};
+    kvp_pool_config config = {.num_blocks = 64, .event_capacity = 8, .secret = {1, 2}};
+    refuse(0);
+    KVP_EXPECT(kvp_shared_pool_init(&shared, &config) == KVP_OK);
+    for (int round = 0; round < 4; round++) {
+        for (uint64_t i = 0; i < N; i++)
+            hashes[i] = i + 100u * (unsigned)round;
+        kvp_lease *fresh = kvp_lease_new(N, true), *filled = kvp_lease_new(N, false), *found = kvp_lease_new(N, false);
+        kvp_lease *sparse = kvp_lease_new(N, false), *part = kvp_lease_new(3, false);
+        kvp_sequence one, two;
+        KVP_EXPECT(kvp_sequence_init(&one, SIZE, 0, true) == KVP_OK &&
+                   kvp_sequence_init(&two, SIZE, 0, true) == KVP_OK);
+        KVP_EXPECT(kvp_sequence_make_room(&one, 10 * SIZE) == KVP_OK);
+        kvp_sequence_write(&one, tokens, 5 * SIZE + 1);
+        kvp_sequence_count_in(&one, 5 * SIZE + 1);
+        KVP_EXPECT(kvp_sequence_copy_tokens(&two, &one) == KVP_OK);
+        refuse(0);
+        kvp_shared_pool_enter(&shared);
+        KVP_EXPECT(kvp_pool_allocate(pool, fresh, round, evicted, N, &count) == KVP_OK);
+        kvp_segment segment = {fresh, 0, 1, N};
+        kvp_registration registration = {
+            .segments = &segment, .num_segments = 1, .hashes = hashes, .level = 50, .expiry = round + 1};
+        KVP_EXPECT(kvp_pool_register(pool, &registration, round, filled, &at) == KVP_OK);
+        kvp_pool_match(pool, hashes, N, round, found);
+        kvp_pool_match_scattered(pool, hashes, N, round, sparse);
+        kvp_segment three = {filled, 5, 1, 3};
+        KVP_EXPECT(kvp_pool_share(pool, &three, 1, round, part) == KVP_OK);
+        KVP_EXPECT(kvp_sequence_open(&one, pool, 2, round) == KVP_OK);
+        kvp_sequence_commit(&one, pool, 5 * SIZE);
+        KVP_EXPECT(kvp_sequence_fork(&two, &one, pool, round, copies, &count) == KVP_OK);
+        KVP_EXPECT(kvp_sequence_truncate(&two, pool, 3 * SIZE + 1, round, copies, &count) == KVP_OK && count == 1);
+        KVP_EXPECT(kvp_pool_release(pool, filled) == KVP_OK && kvp_pool_release(pool, found) == KVP_OK);
+        KVP_EXPECT(kvp_pool_release(pool, sparse) == KVP_OK && kvp_pool_release(pool, part) == KVP_OK);
+        KVP_EXPECT(kvp_sequence_give_back(&one, pool) == KVP_OK && kvp_sequence_give_back(&two, pool) == KVP_OK);
+        KVP_EXPECT(kvp_pool_touch(pool, hashes, N, ids) == N);
+        KVP_EXPECT(kvp_pool_reset_blocks(pool, hashes + 30, 2, outcomes, identities, N, &count) == KVP_OK);
+        kvp_shared_pool_leave(&shared);
+        KVP_EXPECT(asked == 0);
+        kvp_lease *leases[] = {fresh, filled, found, sparse, part, one.lease, two.lease};
+        for (size_t i = 0; i < sizeof leases / sizeof *leases; i++)
+            kvp_lease_unshare(leases[i]);
+        kvp_sequence_destroy(&one);
+        kvp_sequence_destroy(&two);
+    }
+    KVP_EXPECT(pool->stats.evictions > 0 && pool->num_leases == 0);
+    kvp_shared_pool_destroy(&shared);
+}
+
 KVP_TEST(an_event_ring_too_large_for_memory_is_refused) {
     kvp_pool pool;
     kvp_pool_config config = {.num_blocks = 8, .event_capacity = UINT64_MAX};
@@ -129,6 +187,7 @@ KVP_TEST(a_request_allocates_nothing_but_its_leases) {
 int main(void) {
     KVP_RUN(a_pool_takes_one_allocation_for_each_array);
     KVP_RUN(when_any_allocation_fails_no_pool_is_made_and_nothing_leaks);
+    KVP_RUN(no_call_of_a_pool_allocates);
     KVP_RUN(an_event_ring_too_large_for_memory_is_refused);
     KVP_RUN(a_lease_that_gets_no_memory_is_null);
     KVP_RUN(a_request_allocates_nothing_but_its_leases);
