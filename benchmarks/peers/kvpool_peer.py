@@ -9,26 +9,14 @@ from typing import Any
 import numpy as np
 from scenarios.steps import BLOCK_SIZE, Tokens
 
-from kvpool import BlockPool, TokenBlockSequence, sequence_hashes
+from kvpool import BlockPool, SequenceBatch, sequence_hashes
 from peers.peer import Peer
 
 __all__ = ["KvpoolPeer"]
 
 
-class _Running:
-    """A request: its tokens, and the handles of its registered blocks and of those being filled."""
-
-    __slots__ = ("full", "room", "tokens", "total")
-
-    def __init__(self, token_ids: Tokens, full: Any, room: Any, total: int) -> None:
-        self.tokens: Any = token_ids  # a TokenBlockSequence from the first decoded token on
-        self.full = full
-        self.room = room
-        self.total = total  # tokens
-
-
 class KvpoolPeer(Peer):
-    """`BlockPool` and its handles."""
+    """`BlockPool` and its handles; for requests, sequences and a batch of them."""
 
     name = "kvpool"
 
@@ -39,6 +27,7 @@ class KvpoolPeer(Peer):
     def open(self, num_blocks: int) -> None:
         """Make a pool."""
         self.pool = BlockPool(num_blocks, BLOCK_SIZE)
+        self._batch: SequenceBatch | None = None
 
     def prefixes(self, token_ids: Tokens) -> Sequence[Any]:
         """Return one array of sequence hashes for each row."""
@@ -82,34 +71,22 @@ class KvpoolPeer(Peer):
         return np.ascontiguousarray(token_ids)
 
     def start(self, prompt: Any) -> Any:
-        """Match all but the last token, allocate the rest, register the full ones among them."""
-        pool = self.pool
-        total = len(prompt)
-        hashes = sequence_hashes(prompt, BLOCK_SIZE)
-        full = pool.match_sequence_hashes(hashes[: (total - 1) // BLOCK_SIZE])
-        cached = len(full)
-        room = pool.allocate_blocks(-(-total // BLOCK_SIZE) - cached)
-        new = len(hashes) - cached
-        if new:
-            full += pool.register_blocks(room[:new], hashes[cached:], parent=full if cached else None)
-            room = room[new:]
-        _ = full.ids, room.ids
-        return _Running(prompt, full, room, total)
+        """Open a sequence; its KV is taken for written at once."""
+        request = self.pool.open_sequence(prompt)
+        request.commit(request.num_tokens)
+        _ = request.block_table
+        self._batch = None
+        return request
 
     def decode(self, running: list[Any], token_ids: list[int]) -> None:
-        """Append; only a token that begins or completes a block concerns the pool."""
-        pool = self.pool
-        for request, token_id in zip(running, token_ids, strict=True):
-            if type(request.tokens) is not TokenBlockSequence:
-                request.tokens = TokenBlockSequence(request.tokens, block_size=BLOCK_SIZE)
-            if request.total % BLOCK_SIZE == 0:
-                request.room = pool.allocate_blocks(1)
-            request.total += 1
-            if request.tokens.append(token_id) is not None:
-                full = request.full
-                own = request.tokens.sequence_hashes[len(full) :]
-                request.full = full + pool.register_blocks(request.room, own, parent=full if len(full) else None)
+        """Append to all in one call; the batch stays as long as the requests are the same."""
+        if self._batch is None:
+            self._batch = SequenceBatch(self.pool, len(running), 4096)
+            for request in running:
+                self._batch.add(request)
+        self._batch.append(token_ids)
 
     def finish(self, running: Any) -> None:
-        """Drop the handles; the tail goes first, as blocks are evicted in that order."""
-        running.room = running.full = None
+        """Release the sequence."""
+        self._batch = None
+        running.release()
