@@ -54,13 +54,13 @@ def draw(sweep: dict[str, Any], path: Path, machine: str, caches: dict[str, floa
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
-        axes.set_ylim(0, highest * 1.18)
+        axes.set_ylim(0, highest * 1.25)
     _mark(axes, caches or {}, max(x for points in sweep["curves"].values() for x, _ in points))
     axes.set_xlabel(sweep["axis"])
     axes.set_ylabel("ns a block")
     axes.set_title(sweep["title"], fontsize=15, loc="left", pad=12)
     axes.grid(axis="y", color="0.88")
-    axes.legend(frameon=False, loc="upper right" if sweep["figures_logarithmic"] else "upper left", fontsize=14)
+    axes.legend(frameon=False, loc="best", fontsize=14)
     figure.supxlabel(machine, fontsize=10, color="0.4", x=0.01, ha="left")
     figure.savefig(path)
 
