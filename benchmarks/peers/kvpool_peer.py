@@ -81,7 +81,7 @@ class KvpoolPeer(Peer):
     def decode(self, running: list[Any], token_ids: list[int]) -> None:
         """Append to all in one call; the batch stays as long as the requests are the same."""
         if self._batch is None:
-            self._batch = SequenceBatch(self.pool, len(running), 4096)
+            self._batch = SequenceBatch(self.pool, len(running), 64 + max(request.num_blocks for request in running))
             for request in running:
                 self._batch.add(request)
         self._batch.append(token_ids)
