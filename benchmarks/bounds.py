@@ -21,7 +21,7 @@ import numpy as np
 from machine import aligned_table, machine, machine_line
 from workloads import BLOCK_SIZE, Hashes, draws, filled_pool, now, prefixes, random_hashes, tokens
 
-from kvpool import BlockPool, sequence_hashes
+from kvpool import BlockPool, SequenceBatch, sequence_hashes
 
 POOL = 100_000
 MILLION = 1_000_000
@@ -141,7 +141,7 @@ def hashing(form: str, repetitions: int) -> float:
 
 
 def warm_request(num_prompts: int, repetitions: int) -> float:
-    """Return ns for a request of 64 cached blocks and half a block more, from hashing to release.
+    """Return ns for a request of 64 cached blocks and half a block more, from open to release.
 
     It is drawn from the first `num_prompts` of those that the pool has.
     """
@@ -151,22 +151,71 @@ def warm_request(num_prompts: int, repetitions: int) -> float:
     prompts = np.hstack([own, rest])
     pool = filled_pool(POOL, [sequence_hashes(prompt, BLOCK_SIZE) for prompt in prompts])
     requests = draws(list(prompts[:num_prompts]), calls)
-    num_blocks = -(-prompts.shape[1] // BLOCK_SIZE)
 
     def run() -> float:
         drawn = next(requests)
         start = now()
         for prompt in drawn:
-            cached = pool.match_sequence_hashes(sequence_hashes(prompt, BLOCK_SIZE))
-            fresh = pool.allocate_blocks(num_blocks - len(cached))
-            _ = cached.ids, fresh.ids
-            fresh.release()
-            cached.release()
+            request = pool.open_sequence(prompt)
+            _ = request.block_table
+            request.release()
         return (now() - start) / calls
 
     figure = median_of(repetitions, run)
     assert pool.cache_hit_rate == 1.0
     return figure
+
+
+def cold_request(repetitions: int) -> float:
+    """Return us for opening a prompt of 32,768 tokens of which nothing is cached."""
+    pool = BlockPool(POOL)
+    token_ids = tokens(32_768 // BLOCK_SIZE, seed=10)
+
+    def run() -> float:
+        start = now()
+        request = pool.open_sequence(token_ids)
+        taken = now() - start
+        request.release()
+        return taken / 1000
+
+    return median_of(repetitions, run)
+
+
+def match_long(num_blocks: int, n: int, repetitions: int) -> float:
+    """Return ns a block for a match of n blocks alone: the drop is not timed."""
+    cached = prefixes(num_blocks, n)
+    match = filled_pool(num_blocks, cached).match_sequence_hashes
+    requests = draws(cached, 8)
+
+    def run() -> float:
+        drawn = next(requests)
+        held = []
+        start = now()
+        for hashes in drawn:
+            held.append(match(hashes))
+        return (now() - start) / len(drawn) / n
+
+    return median_of(repetitions, run)
+
+
+def decode_step(rows: int, repetitions: int) -> float:
+    """Return ns a row and step; a sixteenth of the rows fills a block in each."""
+    pool = BlockPool(POOL)
+    prompts = tokens(rows * 40, seed=11).reshape(rows, -1)
+    batch = SequenceBatch(pool, rows, 4096)
+    for row, prompt in enumerate(prompts):
+        request = pool.open_sequence(prompt[: 500 + row % 64])
+        request.commit(request.num_tokens)
+        batch.add(request)
+    sampled = tokens(rows, seed=12)[:rows]
+
+    def run() -> float:
+        start = now()
+        for _ in range(BLOCK_SIZE):
+            batch.append(sampled)
+        return (now() - start) / BLOCK_SIZE / rows
+
+    return median_of(min(repetitions, 40), run)
 
 
 def construct(repetitions: int) -> float:
@@ -218,12 +267,17 @@ def measure(repetitions: int) -> Iterator[Row]:
     for n in (256, 4096):
         figure = match_and_drop(n, repetitions) / n
         yield Row(f"match + drop {n}, random requests, pool of 100k", figure, 12, "ns a block")
+    yield Row("match 4096, random requests, pool of 100k", match_long(POOL, 4096, repetitions), 5, "ns a block")
+    yield Row("match 4096, random requests, pool of 1M", match_long(MILLION, 4096, repetitions), 20, "ns a block")
     yield Row("register 256", register(256, repetitions) / 256, 20, "ns a block")
     yield Row("evict + register + drop 256, pool of 100k", steady_state(256, repetitions) / 256, 50, "ns a block")
     yield Row("sequence hashes from an int32 array", hashing("int32 array", repetitions), 15, "ns a block")
     yield Row("sequence hashes from a list", hashing("list", repetitions), 120, "ns a block")
     for num_prompts, which in ((1, "the same each time"), (POOL // 64, "random, pool of 100k")):
         yield Row(f"warm request of 64 blocks, {which}", warm_request(num_prompts, repetitions), 3000, "ns a request")
+    yield Row("cold prompt of 32,768 tokens, open", cold_request(repetitions), 60, "us a request")
+    for rows in (256, 1024):
+        yield Row(f"decode step of {rows} rows", decode_step(rows, repetitions), 40, "ns a row")
 
 
 def main() -> None:

@@ -79,6 +79,18 @@ kvp_status kvp_hash_index_insert_placed(kvp_hash_index *self, int32_t id, kvp_ha
     return KVP_FULL;
 }
 
+bool kvp_hash_index_insert_if_new(kvp_hash_index *self, int32_t id, kvp_hash_place place) {
+    kvp_hash_chunk *chunk = &self->chunks[place.home];
+    uint32_t room = slots_with_tag(chunk, 0);
+    if (KVP_UNLIKELY(!room || chunk->spilled || slots_with_tag(chunk, place.tag)))
+        return false;
+    uint32_t slot = (uint32_t)__builtin_ctz(room);
+    chunk->tags[slot] = place.tag;
+    chunk->ids[slot] = id;
+    self->count++;
+    return true;
+}
+
 /* Chunk and slot of an entry that is known to be there. */
 static kvp_hash_chunk *locate(const kvp_hash_index *self, int32_t id, kvp_hash_place place, uint32_t *slot) {
     uint32_t at = place.home;

@@ -130,7 +130,10 @@ static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t
 bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain) {
     kvp_block *rows = self->table.rows;
     int32_t id = ids[i], before = i > 0 ? ids[i - 1] : KVP_NO_BLOCK;
-    int32_t first = kvp_hash_index_find_placed(&self->index, enrolment->hash, enrolment->place);
+    bool is_inserted = kvp_hash_index_insert_if_new(&self->index, id, enrolment->place);
+    int32_t first = KVP_NO_BLOCK;
+    if (KVP_UNLIKELY(!is_inserted))
+        first = kvp_hash_index_find_placed(&self->index, enrolment->hash, enrolment->place);
     bool is_duplicate = first != KVP_NO_BLOCK;
     if (is_duplicate && !self->copies) {
         bool continues = i > 0 && rows[first].lineage == before + KVP_PARENT_BASE;
@@ -162,7 +165,7 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
         add_copy(self, id, first);
         return true;
     }
-    if (KVP_UNLIKELY(kvp_hash_index_insert_placed(&self->index, id, enrolment->place) != KVP_OK))
+    if (!is_inserted && KVP_UNLIKELY(kvp_hash_index_insert_placed(&self->index, id, enrolment->place) != KVP_OK))
         kvp_hash_index_rekey(&self->index, self->table.num_blocks);
     if (self->copies)
         self->copies[id] = (kvp_copies){id, id};

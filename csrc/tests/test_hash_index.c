@@ -213,6 +213,35 @@ KVP_TEST(a_block_that_is_not_in_the_index_cannot_be_removed_from_it) {
 }
 #endif
 
+/* All on one chunk, or few: what is inserted at a glance is inserted as by a search; what is not changes nothing. */
+KVP_TEST(an_insertion_at_a_glance_is_sure_of_itself_or_does_nothing) {
+    fixture f;
+    begin(&f, 64);
+    int32_t glances = 0;
+    for (int32_t i = 0; i < 64; i++) {
+        uint64_t hash = (uint64_t)(i % 40) * 0x9E3779B97F4A7C15u; /* the last 24 are there already */
+        kvp_hash_place place = kvp_hash_index_place(&f.index, hash);
+        f.table.rows[i].hash = hash;
+        int32_t count = f.index.count;
+        bool is_there = kvp_hash_index_find(&f.index, hash) != KVP_NO_BLOCK;
+        KVP_EXPECT(is_there == (i >= 40));
+        if (kvp_hash_index_insert_if_new(&f.index, i, place)) {
+            KVP_EXPECT(!is_there && kvp_hash_index_find(&f.index, hash) == i && f.index.count == count + 1);
+            glances++;
+        } else {
+            KVP_EXPECT(f.index.count == count);
+            if (is_there)
+                continue;
+            KVP_EXPECT(kvp_hash_index_insert_placed(&f.index, i, place) == KVP_OK);
+        }
+        f.table.rows[i].is_indexed = 1;
+        f.table.rows[i].lineage = KVP_ROOT;
+        expect_sound(&f);
+    }
+    KVP_EXPECT(glances > 30);
+    end(&f);
+}
+
 KVP_TEST(a_cleared_index_finds_nothing) {
     fixture f;
     begin(&f, 100);
@@ -338,6 +367,7 @@ int main(void) {
 #ifndef KVP_CHECK
     KVP_RUN(a_block_that_is_not_in_the_index_cannot_be_removed_from_it);
 #endif
+    KVP_RUN(an_insertion_at_a_glance_is_sure_of_itself_or_does_nothing);
     KVP_RUN(a_cleared_index_finds_nothing);
     KVP_RUN(many_are_found_as_if_one_by_one);
     KVP_RUN(it_maps_what_an_array_maps);

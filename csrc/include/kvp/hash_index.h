@@ -3,8 +3,8 @@
  *            twelve ids; the full hash is compared in the block's row, which a hit touches anyway. A chunk counts the
  *            entries that found it full and went on, so a miss mostly ends in the first chunk and a deletion leaves no
  *            tombstone (the layout of F14, Bronson and Shi 2019).
- * Cost:      8 bytes a block (mean load 8 of 12); one line and one row for a hit, one line for most misses. Never
- *            grows.
+ * Cost:      11 bytes a block (mean load 6 of 12: few chunks are ever full); one line and one row for a hit, one line
+ *            for most misses. Never grows.
  * Ownership: owns the chunks; borrows the rows.
  * Locking:   none here; the caller holds the pool's lock.
  * Errors:    init: KVP_NO_MEMORY. insert: KVP_FULL when no chunk within the probe bound has room; kvp_hash_index_rekey
@@ -25,7 +25,7 @@
 #include "kvp/block_table.h"
 
 #define KVP_INDEX_CHUNK_SLOTS 12
-#define KVP_INDEX_CHUNK_LOAD  8
+#define KVP_INDEX_CHUNK_LOAD  6
 #define KVP_INDEX_MAX_PROBES  32u
 
 typedef struct kvp_hash_chunk {
@@ -97,6 +97,10 @@ int32_t kvp_hash_index_find_placed(const kvp_hash_index *self, uint64_t hash, kv
 /* KVP_OK, or KVP_FULL with nothing changed. The hash is not in the index; rows[id].hash is set, and place is its place.
  */
 kvp_status kvp_hash_index_insert_placed(kvp_hash_index *self, int32_t id, kvp_hash_place place);
+
+/* Insert what one look at its home shows not to be there, as most new hashes: true if so. False, with nothing changed,
+ * when it takes a search to know. */
+bool kvp_hash_index_insert_if_new(kvp_hash_index *self, int32_t id, kvp_hash_place place);
 
 static inline kvp_status kvp_hash_index_insert(kvp_hash_index *self, int32_t id) {
     return kvp_hash_index_insert_placed(self, id, kvp_hash_index_place(self, self->rows[id].hash));

@@ -70,7 +70,7 @@ cdef class BlockPool(PoolReports):
     TypeError, ValueError
         An argument is of the wrong kind or out of its bounds, which the message names.
     MemoryError
-        The pool's tables, about 44 bytes a block, do not fit.
+        The pool's tables, about 47 bytes a block, do not fit.
 
     Notes
     -----
