@@ -53,6 +53,7 @@ TESTS_WITHOUT_A_PACKAGE = {
     "hashing": "kvpool._core.hashing has a folder of its own",
     "core": "kvpool._core",
     "threads": "one pool from many threads",
+    "sequences": "requests, and batches of them",
     "typing": "files that must type-check",
     "packaging": "sdist and wheel",
     "reference": "the page of the reference design",
