@@ -12,6 +12,7 @@
 kvp_status kvp_sequence_init(kvp_sequence *self, uint32_t block_size, uint64_t salt, bool commits_on_append) {
     memset(self, 0, sizeof *self);
     self->block_size = block_size;
+    self->shift = block_size & (block_size - 1) ? -1 : __builtin_ctz(block_size);
     self->salt = salt;
     self->commits_on_append = commits_on_append;
     self->lease = kvp_lease_new(0, false);
@@ -68,9 +69,13 @@ kvp_status kvp_sequence_make_room(kvp_sequence *self, uint64_t num_tokens) {
 }
 
 void kvp_sequence_write(kvp_sequence *self, const uint32_t *tokens, uint64_t n) {
-    uint64_t block_size = self->block_size, first = self->num_tokens / block_size;
-    uint64_t full = (self->num_tokens + n) / block_size;
-    memcpy(self->tokens + self->num_tokens, tokens, n * sizeof *tokens);
+    uint64_t block_size = self->block_size;
+    uint32_t first = kvp_sequence_full_blocks(self, self->num_tokens);
+    uint32_t full = kvp_sequence_full_blocks(self, self->num_tokens + n);
+    if (n == 1)
+        self->tokens[self->num_tokens] = tokens[0];
+    else
+        memcpy(self->tokens + self->num_tokens, tokens, n * sizeof *tokens);
     if (full > first)
         kvp_seq_hash_chain(self->tokens + first * block_size, full - first, block_size, self->salt, KVP_SEQ_HASH_V2,
                            first ? &self->hashes[first - 1] : NULL, self->hashes + first);
@@ -102,7 +107,7 @@ static uint32_t cached_in_chain(const kvp_block *rows, const int32_t *ids, uint3
 
 kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots, int64_t now) {
     kvp_lease *lease = self->lease;
-    uint32_t matchable = (uint32_t)((self->num_tokens - 1) / self->block_size);
+    uint32_t matchable = kvp_sequence_full_blocks(self, self->num_tokens - 1);
     uint32_t needed = kvp_sequence_blocks_for(self, self->num_tokens + slots);
     uint32_t found = kvp_prefix_search(&pool->index, self->hashes, matchable, lease->ids, &lease->is_chain);
     int64_t available = kvp_pool_available(pool);
@@ -146,8 +151,10 @@ void kvp_sequence_take(kvp_sequence *self, kvp_pool *pool, uint32_t n) {
 
 void kvp_sequence_commit(kvp_sequence *self, kvp_pool *pool, uint64_t num_computed) {
     kvp_lease *lease = self->lease;
-    uint32_t until = (uint32_t)(num_computed / self->block_size), first = lease->registered;
+    uint32_t until = kvp_sequence_full_blocks(self, num_computed), first = lease->registered;
     self->num_computed = num_computed;
+    if (KVP_LIKELY(until == first))
+        return;
     kvp_hash_place places[AHEAD];
     for (uint32_t done = first; done < until;) {
         uint32_t batch = until - done < AHEAD ? until - done : AHEAD, rekeys = pool->index.rekeys, i = 0;
@@ -174,10 +181,8 @@ void kvp_sequence_commit(kvp_sequence *self, kvp_pool *pool, uint64_t num_comput
         }
         done += i;
     }
-    if (until > first) {
-        pool->stats.registrations += until - first;
-        lease->registered = until;
-    }
+    pool->stats.registrations += until - first;
+    lease->registered = until;
 }
 
 /* Hold the first `kept` of the registered blocks alone. */
@@ -198,7 +203,7 @@ kvp_status kvp_sequence_truncate(kvp_sequence *self, kvp_pool *pool, uint64_t nu
                                  uint32_t *num_copies) {
     kvp_lease *lease = self->lease;
     kvp_block *rows = pool->table.rows;
-    uint32_t full = (uint32_t)(num_tokens / self->block_size), kept = kvp_sequence_blocks_for(self, num_tokens);
+    uint32_t full = kvp_sequence_full_blocks(self, num_tokens), kept = kvp_sequence_blocks_for(self, num_tokens);
     bool loses_identity = kept > full && full < lease->registered;
     int32_t partial = loses_identity ? lease->ids[full] : KVP_NO_BLOCK;
     bool is_ours =

@@ -78,8 +78,13 @@ void kvp_sequence_batch_remove(kvp_sequence_batch *self, uint32_t row) {
 kvp_status kvp_sequence_batch_write(kvp_sequence_batch *self, const kvp_step *step) {
     for (uint32_t row = 0; row < self->num_rows; row++) {
         uint64_t n = kvp_step_count(step, row);
-        if (row + AHEAD < self->num_rows)
-            KVP_PREFETCH(self->rows[row + AHEAD]);
+        if (row + 2 * AHEAD < self->num_rows)
+            KVP_PREFETCH(self->rows[row + 2 * AHEAD]);
+        if (row + AHEAD < self->num_rows) {
+            KVP_PREFETCH(&self->rows[row + AHEAD]->shift);
+            KVP_PREFETCH(&self->rows[row + AHEAD]->tokens[self->rows[row + AHEAD]->num_tokens]);
+            KVP_PREFETCH(&self->rows[row + AHEAD]->lease->count);
+        }
         if (kvp_sequence_make_room(self->rows[row], self->rows[row]->num_tokens + n) != KVP_OK)
             return KVP_NO_MEMORY;
         kvp_sequence_write(self->rows[row], step->tokens + kvp_step_start(step, row), n);
@@ -124,7 +129,7 @@ static void append_row(kvp_sequence_batch *self, kvp_pool *pool, uint32_t row, u
     if (sequence->commits_on_append)
         kvp_sequence_commit(sequence, pool, position);
     kvp_sequence_count_in(sequence, n);
-    uint64_t block = position / block_size, offset = position % block_size;
+    uint64_t block = kvp_sequence_full_blocks(sequence, position), offset = position - block * block_size;
     for (uint64_t i = 0; i < n; i++) {
         slots[i] = (int64_t)sequence->lease->ids[block] * (int64_t)block_size + (int64_t)offset;
         if (++offset == block_size) {
@@ -141,6 +146,7 @@ kvp_status kvp_sequence_batch_append(kvp_sequence_batch *self, kvp_pool *pool, c
     uint32_t next = 0;
     for (uint32_t row = 0; row < self->num_rows; row++) {
         const kvp_sequence *sequence = self->rows[row];
+        KVP_PREFETCH(&sequence->lease->ids[sequence->lease->count - 1]);
         missing += kvp_sequence_missing(sequence, sequence->num_tokens + kvp_step_count(step, row));
     }
     *num_refused = missing > available ? find_refused(self, step, available, refused) : 0;

@@ -28,6 +28,7 @@ typedef struct kvp_sequence {
     uint64_t num_computed; /* tokens whose KV is written */
     uint64_t salt;         /* seed of the block hashes */
     uint32_t block_size;
+    int32_t shift;          /* block_size == 1 << shift; -1: it is no power of two */
     uint32_t changed;       /* first block of the table that was replaced since somebody last looked */
     bool commits_on_append; /* tokens before the appended ones count as computed */
 } kvp_sequence;
@@ -45,9 +46,14 @@ kvp_status kvp_sequence_make_room(kvp_sequence *self, uint64_t num_tokens);
  * says so, and are gone with the next call if not. There is room for them. */
 void kvp_sequence_write(kvp_sequence *self, const uint32_t *tokens, uint64_t n);
 
+/* Blocks that this many tokens fill; a division would be most of what a decode step costs. */
+static inline uint32_t kvp_sequence_full_blocks(const kvp_sequence *self, uint64_t num_tokens) {
+    return (uint32_t)(KVP_LIKELY(self->shift >= 0) ? num_tokens >> self->shift : num_tokens / self->block_size);
+}
+
 /* Blocks that are needed for this many tokens. */
 static inline uint32_t kvp_sequence_blocks_for(const kvp_sequence *self, uint64_t num_tokens) {
-    return (uint32_t)((num_tokens + self->block_size - 1) / self->block_size);
+    return kvp_sequence_full_blocks(self, num_tokens + self->block_size - 1);
 }
 
 /* Hold the cached prefix of the tokens but the last, and take blocks for the others and for `slots` more. There is room
