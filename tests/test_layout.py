@@ -54,6 +54,7 @@ TESTS_WITHOUT_A_PACKAGE = {
     "core": "kvpool._core",
     "threads": "one pool from many threads",
     "sequences": "requests, and batches of them",
+    "examples": "what examples/ has",
     "typing": "files that must type-check",
     "packaging": "sdist and wheel",
     "reference": "the page of the reference design",
