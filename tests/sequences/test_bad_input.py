@@ -202,6 +202,17 @@ def test_a_row_that_would_be_too_long_is_named(pool, batch):
         batch.refresh()
 
 
+def test_a_row_whose_sequence_reserved_more_than_it_shows_is_named(pool, batch):
+    batch.sequences[1].reserve(20)
+    for call in (lambda: batch.append([1, 2]), batch.refresh):
+        with pytest.raises(ValueError, match=r"row 1 has 6 blocks, more than max_blocks_per_sequence = 4"):
+            call()
+    assert batch.sequence_lengths[:2].tolist() == [5, 3]
+    batch.sequences[1].truncate(3)
+    batch.append([1, 2])
+    batch.check_invariants()
+
+
 class Meddler:
     """A token that does something when it is read."""
 

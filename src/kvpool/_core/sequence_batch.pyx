@@ -90,10 +90,16 @@ cdef class SequenceBatch:
         raise TypeError("SequenceBatch cannot be copied or pickled: its sequences own blocks of one pool")
 
     cdef int check_members(self) except -1:
+        """Calls on the sequences themselves have left them with blocks, and with no more than a row shows."""
         cdef uint32_t row
+        cdef const kvp_lease *lease
         for row in range(self.batch.num_rows):
-            if not self.batch.rows[row].lease.is_live:
+            lease = self.batch.rows[row].lease
+            if not lease.is_live:
                 raise StaleHandle(f"the sequence of row {row} has no blocks any more")
+            if lease.count > self.batch.max_blocks:
+                raise ValueError(f"the sequence of row {row} has {lease.count} blocks, more than "
+                                 f"max_blocks_per_sequence = {self.batch.max_blocks}")
         return 0
 
     cdef int check_row(self, object row) except -1:
@@ -304,13 +310,7 @@ cdef class SequenceBatch:
     def refresh(self):
         """Show in all rows what calls on the sequences themselves have changed."""
         cdef uint32_t row
-        cdef kvp_sequence *sequence
         self.check_members()
-        for row in range(self.batch.num_rows):
-            sequence = self.batch.rows[row]
-            if sequence.lease.count > self.batch.max_blocks:
-                raise ValueError(f"the sequence of row {row} has {sequence.lease.count} blocks, more than "
-                                 f"max_blocks_per_sequence = {self.batch.max_blocks}")
         for row in range(self.batch.num_rows):
             kvp_sequence_batch_show(self.batch, row)
 
