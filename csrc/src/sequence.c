@@ -149,12 +149,9 @@ void kvp_sequence_take(kvp_sequence *self, kvp_pool *pool, uint32_t n) {
     set_count(self, lease->count + n);
 }
 
-void kvp_sequence_commit(kvp_sequence *self, kvp_pool *pool, uint64_t num_computed) {
+void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until) {
     kvp_lease *lease = self->lease;
-    uint32_t until = kvp_sequence_full_blocks(self, num_computed), first = lease->registered;
-    self->num_computed = num_computed;
-    if (KVP_LIKELY(until == first))
-        return;
+    uint32_t first = lease->registered;
     kvp_hash_place places[AHEAD];
     for (uint32_t done = first; done < until;) {
         uint32_t batch = until - done < AHEAD ? until - done : AHEAD, rekeys = pool->index.rekeys, i = 0;

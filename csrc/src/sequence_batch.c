@@ -42,13 +42,16 @@ void kvp_sequence_batch_show(kvp_sequence_batch *self, uint32_t row) {
     kvp_sequence *sequence = self->rows[row];
     const kvp_lease *lease = sequence->lease;
     int32_t *table = table_of(self, row);
-    uint32_t shown = self->shown[row], from = sequence->changed < shown ? sequence->changed : shown;
+    uint32_t shown = self->shown[row];
+    self->lengths[row] = (int32_t)sequence->num_tokens;
+    if (KVP_LIKELY(lease->count == shown && sequence->changed >= shown))
+        return;
+    uint32_t from = sequence->changed < shown ? sequence->changed : shown;
     for (uint32_t i = from; i < lease->count; i++)
         table[i] = lease->ids[i];
     for (uint32_t i = lease->count; i < shown; i++)
         table[i] = KVP_NO_BLOCK;
     self->shown[row] = sequence->changed = lease->count;
-    self->lengths[row] = (int32_t)sequence->num_tokens;
 }
 
 void kvp_sequence_batch_add(kvp_sequence_batch *self, kvp_sequence *sequence) {
@@ -97,7 +100,7 @@ static void take_for_all(kvp_sequence_batch *self, kvp_pool *pool, const kvp_ste
                          uint32_t num_refused) {
     uint32_t next = 0;
     for (uint32_t row = 0; row < self->num_rows; row++) {
-        if (next < num_refused && refused[next] == (int32_t)row) {
+        if (KVP_UNLIKELY(next < num_refused) && refused[next] == (int32_t)row) {
             next++;
             continue;
         }

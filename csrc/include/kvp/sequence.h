@@ -77,8 +77,16 @@ static inline void kvp_sequence_count_in(kvp_sequence *self, uint64_t n) {
     self->num_tokens += n;
 }
 
+/* Register the blocks up to `until`, whose KV is written. */
+void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until);
+
 /* The KV of the first num_computed tokens is written: full blocks among them are registered. Cannot fail. */
-void kvp_sequence_commit(kvp_sequence *self, kvp_pool *pool, uint64_t num_computed);
+static inline void kvp_sequence_commit(kvp_sequence *self, kvp_pool *pool, uint64_t num_computed) {
+    uint32_t until = kvp_sequence_full_blocks(self, num_computed);
+    self->num_computed = num_computed;
+    if (KVP_UNLIKELY(until > self->lease->registered))
+        kvp_sequence_register(self, pool, until);
+}
 
 /*
  * Keep the first num_tokens tokens, and the blocks that these need. A registered block that becomes partial loses its
