@@ -91,17 +91,24 @@ kvp_status kvp_sequence_copy_tokens(kvp_sequence *self, const kvp_sequence *othe
 }
 
 static void set_count(kvp_sequence *self, uint32_t count) {
+    if (count < self->changed) /* what comes behind from now on is other than it was */
+        self->changed = count;
     self->lease->count = self->lease->held = count;
 }
 
-/* How many of the cached blocks stop being available when this chain is held. */
-static uint32_t cached_in_chain(const kvp_block *rows, const int32_t *ids, uint32_t n) {
+#define MARK 0x80000000u /* in refs of cached blocks, which are 0 otherwise, while they are counted */
+
+/* How many cached blocks stop being available when these are held: those of them that are cached, and cached ancestors. */
+static uint32_t count_cached(kvp_block *rows, const int32_t *ids, uint32_t n) {
     uint32_t cached = 0;
-    while (cached < n && rows[ids[n - 1 - cached]].refs == 0)
-        cached++;
-    int32_t id = cached == n && n ? kvp_block_parent(&rows[ids[0]]) : KVP_NO_BLOCK;
-    for (; id != KVP_NO_BLOCK && rows[id].refs == 0; id = kvp_block_parent(&rows[id]))
-        cached++;
+    for (uint32_t i = 0; i < n; i++)
+        for (int32_t id = ids[i]; id != KVP_NO_BLOCK && rows[id].refs == 0; id = kvp_block_parent(&rows[id])) {
+            rows[id].refs = MARK;
+            cached++;
+        }
+    for (uint32_t i = 0; i < n; i++)
+        for (int32_t id = ids[i]; id != KVP_NO_BLOCK && rows[id].refs == MARK; id = kvp_block_parent(&rows[id]))
+            rows[id].refs = 0;
     return cached;
 }
 
@@ -111,16 +118,13 @@ kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots,
     uint32_t needed = kvp_sequence_blocks_for(self, self->num_tokens + slots);
     uint32_t found = kvp_prefix_search(&pool->index, self->hashes, matchable, lease->ids, &lease->is_chain);
     int64_t available = kvp_pool_available(pool);
-    /* Should it be close, what the match itself makes unavailable is counted before anything is touched. */
-    if (available < (int64_t)needed && lease->is_chain &&
-        available - cached_in_chain(pool->table.rows, lease->ids, found) < (int64_t)(needed - found))
+    /* What the match itself makes unavailable is counted before anything is touched, unless it cannot matter: there is
+     * room even if all was cached, and nothing but the blocks found is held with them. */
+    bool is_all = found == 0 || (lease->is_chain && kvp_block_parent(&pool->table.rows[lease->ids[0]]) == KVP_NO_BLOCK);
+    if ((available < (int64_t)needed || !is_all) &&
+        available - count_cached(pool->table.rows, lease->ids, found) < (int64_t)(needed - found))
         return KVP_NOT_ENOUGH;
     kvp_hold(pool, lease, found);
-    if (KVP_UNLIKELY(kvp_pool_available(pool) < (int64_t)(needed - found))) { /* not a chain: nothing told before */
-        for (uint32_t i = found; i-- > 0;)
-            kvp_let_go(pool, lease->ids[i]);
-        return KVP_NOT_ENOUGH;
-    }
     if (found == 0)
         lease->is_chain = true;
     kvp_pool_see_time(pool, now);

@@ -1,3 +1,4 @@
+#include "kvp/seq_hash.h"
 #include "sequence_fixture.h"
 
 static kvp_sequence one, two;
@@ -86,6 +87,21 @@ KVP_TEST(a_prefix_that_it_matches_is_not_room_for_the_rest) {
     KVP_EXPECT(two.num_cached == 8);
     expect_counts(0, 2, 2, 0);
     finish(&two);
+    end();
+}
+
+KVP_TEST(what_a_matched_block_hangs_on_is_no_room_either) {
+    begin(6);
+    uint64_t hash;
+    kvp_seq_hash_chain(TOKENS(1, 2, 3, 4), 1, SIZE, 0, KVP_SEQ_HASH_V2, NULL, &hash);
+    release(FILL(71, 72, 73));
+    release(register_with(allocate(1), below(&hash, 73))); /* not the parent that its tokens have */
+    expect_counts(2, 0, 0, 4);
+    begin_sequence(&one, SIZE, TOKENS(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17), 17);
+    KVP_EXPECT(kvp_sequence_open(&one, &pool, 0, now) == KVP_NOT_ENOUGH); /* 4 more, and 2 would be left */
+    expect_counts(2, 0, 0, 4);
+    finish(&one);
+    EXPECT_ORDER(hash, 73, 72, 71);
     end();
 }
 
@@ -338,6 +354,7 @@ int main(void) {
     KVP_RUN(what_is_computed_can_be_matched_and_one_token_is_left);
     KVP_RUN(a_sequence_that_does_not_fit_changes_nothing);
     KVP_RUN(a_prefix_that_it_matches_is_not_room_for_the_rest);
+    KVP_RUN(what_a_matched_block_hangs_on_is_no_room_either);
     KVP_RUN(a_block_that_somebody_else_registered_first_is_shared);
     KVP_RUN(a_pool_that_keeps_duplicates_keeps_both);
     KVP_RUN(truncating_gives_back_what_is_behind);

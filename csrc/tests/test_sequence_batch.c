@@ -156,6 +156,21 @@ KVP_TEST(what_changed_outside_is_shown_when_asked) {
     end_batch();
 }
 
+KVP_TEST(a_row_that_shrank_and_grew_outside_is_shown_anew) {
+    begin_batch(16);
+    ADD(&sequences[0], 1, 2, 3, 4, 5, 6, 7, 8, 9);
+    int32_t copy[2], last = sequences[0].lease->ids[2];
+    uint32_t num_copies;
+    KVP_EXPECT(kvp_sequence_truncate(&sequences[0], &pool, 8, now, copy, &num_copies) == KVP_OK && num_copies == 0);
+    kvp_lease *other = allocate(1); /* takes the block that came back */
+    kvp_sequence_take(&sequences[0], &pool, 1);
+    write_tokens(&sequences[0], TOKENS(10), 1);
+    KVP_EXPECT(sequences[0].lease->ids[2] != last && sequences[0].lease->count == 3);
+    KVP_EXPECT(ONE_EACH(11) == KVP_OK); /* no refresh in between */
+    release(other);
+    end_batch();
+}
+
 KVP_TEST(the_check_names_what_is_broken) {
     begin_batch(16);
     ADD(&sequences[0], 1, 2, 3, 4, 5);
@@ -221,6 +236,7 @@ int main(void) {
     KVP_RUN(when_it_may_be_partial_the_others_are_served);
     KVP_RUN(the_last_row_moves_into_the_place_of_a_removed_one);
     KVP_RUN(what_changed_outside_is_shown_when_asked);
+    KVP_RUN(a_row_that_shrank_and_grew_outside_is_shown_anew);
     KVP_RUN(the_check_names_what_is_broken);
     KVP_RUN(no_history_shows_what_is_not);
     return 0;

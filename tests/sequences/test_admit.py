@@ -100,6 +100,19 @@ def test_who_was_dropped_leaves_nothing_behind():
     pool.check_invariants()
 
 
+def test_prompts_may_be_iterators():
+    pool = BlockPool(32, 4)
+    (admission,) = pool.admit(iter([iter([1, 2, 3])]))
+    assert admission.sequence.tokens.tolist() == [1, 2, 3]
+
+
+def test_owners_are_as_many_as_prompts():
+    pool = BlockPool(32, 4)
+    with pytest.raises(ValueError, match="owners has 1 entries for 2 prompts"):
+        pool.admit([tokens(4), tokens(5)], owners=["a"])
+    assert pool.available_blocks == 32
+
+
 def test_an_empty_prompt_is_named():
     pool = BlockPool(32, 4)
     with pytest.raises(ValueError, match=r"prompts\[1\] is empty"):

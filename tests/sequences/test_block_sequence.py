@@ -235,6 +235,30 @@ def test_a_pool_that_is_full_changes_nothing(pool):
     assert len(held) == len(order_held)
 
 
+def test_a_failure_leaves_the_order_of_eviction_also_where_blocks_are_not_linked():
+    def pool_with_cache():
+        pool = BlockPool(8, 4)
+        hashes = sequence_hashes(tokens(12), 4)
+        for one in (hashes[2:], hashes[:1], hashes[1:2]):  # each by itself, so that none is known to continue another
+            pool.register_blocks(pool.allocate_blocks(1), one).release()
+        pool.register_blocks(pool.allocate_blocks(1), [99]).release()
+        return pool, pool.allocate_blocks(3)
+
+    pool, _held = pool_with_cache()
+    with pytest.raises(NotEnoughBlocksAvailable):
+        pool.open_sequence(tokens(22))
+    other, _also_held = pool_with_cache()
+    assert pool.allocate_blocks(5).evicted.ids.tolist() == other.allocate_blocks(5).evicted.ids.tolist()
+
+
+def test_a_fork_that_fails_says_how_many_blocks_it_needs():
+    pool = BlockPool(4, 4)
+    sequence = pool.open_sequence(tokens(5), lookahead=4)
+    with pytest.raises(NotEnoughBlocksAvailable) as caught:
+        sequence.fork()
+    assert (caught.value.requested, caught.value.available) == (2, 1)
+
+
 def test_a_failed_append_changes_nothing():
     pool = BlockPool(2, 4)
     sequence = pool.open_sequence(tokens(8))

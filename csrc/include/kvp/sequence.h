@@ -29,7 +29,7 @@ typedef struct kvp_sequence {
     uint64_t salt;         /* seed of the block hashes */
     uint32_t block_size;
     int32_t shift;          /* block_size == 1 << shift; -1: it is no power of two */
-    uint32_t changed;       /* first block of the table that was replaced since somebody last looked */
+    uint32_t changed;       /* up to this block, the table is as somebody last looked */
     bool commits_on_append; /* tokens before the appended ones count as computed */
 } kvp_sequence;
 

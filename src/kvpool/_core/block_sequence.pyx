@@ -285,7 +285,8 @@ cdef class BlockSequence(Handle):
         """
         self.check_live()
         cdef int64_t now = self.pool.now()
-        cdef uint32_t count = 0, room = self.lease.count - self.lease.registered
+        cdef uint32_t count = 0
+        cdef uint32_t room = kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens) - self.lease.registered
         cdef BlockSequence child = new_sequence(<PoolReports>self.pool, self.sequence.salt,
                                                 self.sequence.commits_on_append, owner)
         cdef bytes copies = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>room)

@@ -198,6 +198,7 @@ cdef extern from "kvp/sequence.h" nogil:
     kvp_status kvp_sequence_make_room(kvp_sequence *self, uint64_t num_tokens)
     void kvp_sequence_write(kvp_sequence *self, const uint32_t *tokens, uint64_t n)
     void kvp_sequence_count_in(kvp_sequence *self, uint64_t n)
+    uint32_t kvp_sequence_blocks_for(const kvp_sequence *self, uint64_t num_tokens)
     uint32_t kvp_sequence_missing(const kvp_sequence *self, uint64_t num_tokens)
     kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots, int64_t now)
     kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool)

@@ -393,6 +393,9 @@ cdef class BlockPool(PoolReports):
         cdef int64_t blocks
         cdef BlockSequence flight
         result = []
+        prompts = [prompt if hasattr(prompt, "__len__") else list(prompt) for prompt in prompts]
+        if owners is not None and len(owners) != len(prompts):
+            raise ValueError(f"owners has {len(owners)} entries for {len(prompts)} prompts")
         for i, prompt in enumerate(prompts):
             hashes = hash_tokens(prompt, self.block_size, salt_hash=salt)
             size = len(prompt)
