@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from kvpool import BlockPool, BlockSequence, ForeignHandle, SequenceBatch, StaleHandle
+from kvpool import BlockPool, BlockSequence, ForeignHandle, NotEnoughBlocksAvailable, SequenceBatch, StaleHandle
 
 
 @pytest.fixture
@@ -231,9 +231,45 @@ def test_a_token_may_release_the_sequence_it_is_for(pool, sequence):
     pool.check_invariants()
 
 
-def test_offsets_may_change_the_batch_they_are_for(pool, batch):
-    with pytest.raises(ValueError, match="offsets must be 2 numbers"):
-        batch.append([1, 2], offsets=[0, 1, Meddler(lambda: batch.remove(1))])
+@pytest.mark.parametrize("call", ["commit", "reserve", "truncate"])
+@pytest.mark.parametrize("end", ["release", "preempt"])
+def test_a_number_may_end_the_sequence_it_is_for(pool, sequence, call, end):
+    with pytest.raises(StaleHandle):
+        getattr(sequence, call)(Meddler(getattr(sequence, end)))
+    assert pool.available_blocks == 32
+    pool.check_invariants()
+
+
+def test_a_number_may_shorten_the_sequence_it_is_for(pool):
+    sequence = pool.open_sequence(range(20))
+    with pytest.raises(ValueError, match=r"num_tokens = 7 is not in \[1, 2\]"):
+        sequence.truncate(Meddler(lambda: sequence.truncate(2)))
+    sequence.check_invariants()
+    pool.check_invariants()
+
+
+def test_a_row_may_change_the_batch_it_is_of(pool, batch):
+    with pytest.raises(ValueError, match=r"row = 7 is not in \[0, 0\]"):
+        batch.remove(Meddler(lambda: batch.remove(1)))
     assert len(batch) == 1
+    batch.check_invariants()
+
+
+def test_more_than_the_pool_has_is_refused_before_memory_is_taken(pool, sequence):
+    for call in (lambda: sequence.reserve(2**31 - 10), lambda: pool.open_sequence([1], lookahead=2**31 - 1)):
+        with pytest.raises(NotEnoughBlocksAvailable, match="but 30 are available of 32"):
+            call()
+
+
+@pytest.mark.parametrize("offsets", [[0, 1.0, 2], [0, 1.7, 2], ["0", "1", "2"]])
+def test_offsets_are_integers(batch, offsets):
+    with pytest.raises(TypeError, match="offsets must be integers"):
+        batch.append([1, 2], offsets=offsets)
+
+
+def test_offsets_may_not_change_the_batch_they_are_for(pool, batch):
+    with pytest.raises(TypeError, match="offsets must be integers, not of dtype object"):
+        batch.append([1, 2], offsets=[0, 1, Meddler(lambda: batch.remove(1))])
+    assert len(batch) == 2
     batch.check_invariants()
     pool.check_invariants()

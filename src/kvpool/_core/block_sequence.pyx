@@ -183,8 +183,9 @@ cdef class BlockSequence(Handle):
         A block whose hash is registered already by then is replaced in `block_table` by the registered one, which has
         the same KV, and goes back; unless the pool keeps duplicates.
         """
-        self.check_live()
-        cdef uint64_t computed = parse_int(num_computed_tokens, "num_computed_tokens", self.sequence.num_computed,
+        number = parse_int(num_computed_tokens, "num_computed_tokens", 0, MAX_SEQUENCE_TOKENS)
+        self.check_live()  # after all that may run code of the caller's, as in the other calls
+        cdef uint64_t computed = parse_int(number, "num_computed_tokens", self.sequence.num_computed,
                                            self.sequence.num_tokens)
         self.pool.commit_blocks(&self.sequence, computed)
         if self.flight_key is not None:
@@ -226,8 +227,12 @@ cdef class BlockSequence(Handle):
             None was taken.
         """
         self.check_live()
+        number = parse_int(n, "n", 0, MAX_SEQUENCE_TOKENS)
         cdef int64_t now = self.pool.now()
-        cdef uint64_t slots = parse_int(n, "n", 0, MAX_SEQUENCE_TOKENS - self.sequence.num_tokens)
+        self.check_live()
+        cdef uint64_t slots = parse_int(number, "n", 0, MAX_SEQUENCE_TOKENS - self.sequence.num_tokens)
+        if kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + slots) > <uint32_t>self.pool.num_blocks:
+            raise self.shortage(self.sequence.num_tokens + slots)  # before memory is taken for so many
         if kvp_sequence_make_room(&self.sequence, self.sequence.num_tokens + slots) != KVP_OK:
             raise MemoryError(f"no memory for a sequence of {self.sequence.num_tokens + slots} tokens")
         if self.pool.append_written(&self.sequence, 0, slots, now) != KVP_OK:
@@ -253,8 +258,10 @@ cdef class BlockSequence(Handle):
             There is no block for the copy.
         """
         self.check_live()
+        number = parse_int(num_tokens, "num_tokens", 0, MAX_SEQUENCE_TOKENS)
         cdef int64_t now = self.pool.now()
-        cdef uint64_t kept = parse_int(num_tokens, "num_tokens", 1, self.sequence.num_tokens)
+        self.check_live()
+        cdef uint64_t kept = parse_int(number, "num_tokens", 1, self.sequence.num_tokens)
         cdef int32_t[2] copy
         cdef uint32_t count = 0
         if self.pool.truncate_blocks(&self.sequence, kept, now, copy, &count) != KVP_OK:
@@ -285,6 +292,7 @@ cdef class BlockSequence(Handle):
         """
         self.check_live()
         cdef int64_t now = self.pool.now()
+        self.check_live()
         cdef uint32_t count = 0
         cdef uint32_t room = kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens) - self.lease.registered
         cdef BlockSequence child = new_sequence(<PoolReports>self.pool, self.sequence.salt,
@@ -316,11 +324,11 @@ cdef class BlockSequence(Handle):
         NotEnoughBlocksAvailable
             The sequence stays preempted.
         """
+        cdef int64_t now = 0 if self.pool is None else self.pool.now()
         if self.is_released or self.lease == NULL:
             raise StaleHandle("the sequence was released")
         if self.lease.is_live:
             raise ValueError("the sequence has its blocks: it was not preempted")
-        cdef int64_t now = self.pool.now()
         if self.pool.open_blocks(&self.sequence, 0, now) != KVP_OK:
             raise self.shortage(self.sequence.num_tokens)
         self.track()
@@ -371,6 +379,8 @@ cdef BlockSequence open_sequence(PoolReports pool, object token_ids, uint64_t sa
     cdef int64_t now = pool.now()
     if tokens.size == 0:
         raise ValueError("token_ids is empty: a sequence has at least 1 token")
+    if (<uint64_t>tokens.size + lookahead + pool.block_size - 1) // pool.block_size > <uint64_t>pool.num_blocks:
+        raise pool.shortage((tokens.size + lookahead + pool.block_size - 1) // pool.block_size, False)
     self = new_sequence(pool, salt, commits_on_append, owner)
     if kvp_sequence_make_room(&self.sequence, tokens.size + lookahead) != KVP_OK:
         raise MemoryError(f"no memory for a sequence of {tokens.size + lookahead} tokens")

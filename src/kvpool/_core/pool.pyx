@@ -396,12 +396,14 @@ cdef class BlockPool(PoolReports):
         prompts = [prompt if hasattr(prompt, "__len__") else list(prompt) for prompt in prompts]
         if owners is not None and len(owners) != len(prompts):
             raise ValueError(f"owners has {len(owners)} entries for {len(prompts)} prompts")
+        # All are read before any is opened.
+        hashed = [hash_tokens(prompt, self.block_size, salt_hash=salt) for prompt in prompts]
         for i, prompt in enumerate(prompts):
-            hashes = hash_tokens(prompt, self.block_size, salt_hash=salt)
-            size = len(prompt)
-            if size == 0:
+            if len(prompt) == 0:
                 raise ValueError(f"prompts[{i}] is empty: a sequence has at least 1 token")
-            hashes = hashes[:(size - 1) // <Py_ssize_t>self.block_size]
+        for i, prompt in enumerate(prompts):
+            size = len(prompt)
+            hashes = hashed[i][:(size - 1) // <Py_ssize_t>self.block_size]
             found = self.match_lengths([hashes])[0]
             blocks = -(-(size + <int64_t>slots) // <int64_t>self.block_size) - found
             flight = None

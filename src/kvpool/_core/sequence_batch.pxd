@@ -21,6 +21,5 @@ cdef class SequenceBatch:
     cdef object slots_array
 
     cdef int check_members(self) except -1
-    cdef int check_row(self, object row) except -1
     cdef int check_step(self, const kvp_step *step, Py_ssize_t size) except -1
     cdef uint64_t count_missing(self, const kvp_step *step)

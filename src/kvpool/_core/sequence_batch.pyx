@@ -102,12 +102,6 @@ cdef class SequenceBatch:
                                  f"max_blocks_per_sequence = {self.batch.max_blocks}")
         return 0
 
-    cdef int check_row(self, object row) except -1:
-        if self.batch.num_rows == 0:
-            raise IndexError("the batch has no rows")
-        parse_int(row, "row", 0, self.batch.num_rows - 1)
-        return 0
-
     cdef int check_step(self, const kvp_step *step, Py_ssize_t size) except -1:
         """The numbers of tokens fit the rows, the table and the slots."""
         cdef uint32_t row, rows = self.batch.num_rows
@@ -219,13 +213,16 @@ cdef class SequenceBatch:
             That was there; it keeps its blocks.
         """
         cdef BlockSequence member, last
-        self.check_row(row)
+        number = parse_int(row, "row", 0, MAX_CELLS)
+        if self.batch.num_rows == 0:
+            raise IndexError("the batch has no rows")
+        cdef uint32_t at = parse_int(number, "row", 0, self.batch.num_rows - 1)
         last = self.members.pop()
         member = last
-        if row < self.batch.num_rows - 1:
-            member = self.members[row]
-            self.members[row] = last
-        kvp_sequence_batch_remove(self.batch, row)
+        if at < self.batch.num_rows - 1:
+            member = self.members[at]
+            self.members[at] = last
+        kvp_sequence_batch_remove(self.batch, at)
         member.is_in_batch = False
         return member
 
@@ -260,7 +257,8 @@ cdef class SequenceBatch:
         cdef int64_t now = self.pool.now()
         cdef bytes refused
         cdef const int64_t[::1] starts = None
-        if on_exhausted != "raise" and on_exhausted != "report":
+        cdef bint is_partial = on_exhausted == "report"
+        if not is_partial and on_exhausted != "raise":
             raise ValueError(f"on_exhausted = {on_exhausted!r} is neither 'raise' nor 'report'")
         step.offsets = NULL
         step.each = 0
@@ -271,6 +269,9 @@ cdef class SequenceBatch:
         shape = tokens.shape
         buffer = as_token_buffer(tokens if len(shape) == 1 else tokens.reshape(-1))
         if offsets is not None:
+            offsets = np.asarray(offsets)
+            if offsets.dtype.kind not in "iu" and offsets.size:
+                raise TypeError(f"offsets must be integers, not of dtype {offsets.dtype}")
             starts = np.ascontiguousarray(offsets, dtype=INT64)
         rows = self.batch.num_rows  # nothing of the caller's runs from here on
         if starts is not None:
@@ -291,7 +292,7 @@ cdef class SequenceBatch:
         refused = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>rows)
         if kvp_sequence_batch_write(self.batch, &step) != KVP_OK:
             raise MemoryError(f"no memory for {buffer.size} more tokens")
-        if self.pool.append_batch(self.batch, &step, on_exhausted == "report", now,
+        if self.pool.append_batch(self.batch, &step, is_partial, now,
                                   <int32_t *>PyBytes_AS_STRING(refused), &count) != KVP_OK:
             error = self.pool.shortage(self.count_missing(&step), False)
             error.rows = tuple(int32_array(refused[:4 * count]).tolist())
