@@ -13,7 +13,8 @@ CORE = PACKAGE / "_core"
 
 HEADERS = sorted((CSRC / "include" / "kvp").glob("*.h"))
 C_SOURCES = sorted((CSRC / "src").glob("*.c"))
-C_FILES = HEADERS + sorted((CSRC / "src").glob("*.[ch]"))
+POLICIES = sorted((CSRC / "src" / "policies").glob("*.c"))
+C_FILES = HEADERS + sorted((CSRC / "src").glob("**/*.[ch]"))
 PYX = sorted(CORE.glob("*.pyx"))
 PYTHON = sorted(PACKAGE.rglob("*.py"))
 OPENING = ["What:", "Cost:", "Ownership:", "Locking:", "Errors:"]
@@ -23,7 +24,9 @@ C_LAYERS = [
     {"types", "status", "check", "memory"},
     {"block_table", "free_list", "lru_list", "seq_hash", "lineage_hash", "event_ring", "expiry_heap", "hint_table"}
     | {"hash_index", "priority_buckets", "stats", "lease"},
-    {"prefix_search"},
+    {"prefix_search", "hash_ring"},
+    {"policy"},
+    {"eviction"},
     {"pool"},
     {"sequence"},
     {"sequence_batch"},
@@ -35,7 +38,14 @@ POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_r
 
 # Parts of kvpool, lowest first; a module imports from its own layer and from those before it. __init__ is the public
 # face, `from kvpool import BlockPool`.
-PYTHON_LAYERS = [{"errors", "types"}, {"_core", "tokens"}, {"__init__"}, {"replay", "testing"}, {"cli"}, {"__main__"}]
+PYTHON_LAYERS = [
+    {"errors", "types", "policies"},
+    {"_core", "tokens"},
+    {"__init__"},
+    {"replay", "testing"},
+    {"cli"},
+    {"__main__"},
+]
 PARTS = set().union(*PYTHON_LAYERS)
 
 # More than one class in a file, and why.

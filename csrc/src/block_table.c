@@ -3,19 +3,22 @@
 #include "kvp/check.h"
 #include "kvp/memory.h"
 
-static size_t num_rows(int32_t num_blocks) {
-    return (size_t)num_blocks + KVP_NUM_LEVELS;
+static size_t num_rows(const kvp_block_table *self) {
+    return (size_t)self->num_blocks + (size_t)self->num_ends;
 }
 
-kvp_status kvp_block_table_init(kvp_block_table *self, int32_t num_blocks) {
+kvp_status kvp_block_table_init(kvp_block_table *self, int32_t num_blocks, int32_t num_ends) {
     KVP_ASSERT(num_blocks >= 1 && num_blocks <= KVP_MAX_BLOCKS);
     self->num_blocks = num_blocks;
-    self->rows = kvp_memory_new(num_rows(num_blocks), sizeof(kvp_block));
+    self->num_ends = num_ends;
+    if (num_rows(self) > INT32_MAX)
+        return KVP_NO_MEMORY;
+    self->rows = kvp_memory_new(num_rows(self), sizeof(kvp_block));
     return self->rows ? KVP_OK : KVP_NO_MEMORY;
 }
 
 void kvp_block_table_destroy(kvp_block_table *self) {
-    kvp_memory_free(self->rows, num_rows(self->num_blocks), sizeof(kvp_block));
+    kvp_memory_free(self->rows, num_rows(self), sizeof(kvp_block));
     self->rows = NULL;
 }
 

@@ -10,9 +10,12 @@
 kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
     int32_t n = config->num_blocks;
     memset(self, 0, sizeof *self);
-    if (kvp_block_table_init(&self->table, n) != KVP_OK)
+    if (kvp_block_table_init(&self->table, n, kvp_eviction_num_ends(config->policy)) != KVP_OK)
         return KVP_NO_MEMORY;
-    bool has_all = kvp_free_list_init(&self->empty, n) == KVP_OK &&
+    kvp_policy_config policy = {
+        .kind = config->policy, .ghost_factor = config->ghost_factor, .secret = {config->secret[0], config->secret[1]}};
+    bool has_all = kvp_eviction_init(&self->eviction, &self->table, n, &policy) == KVP_OK &&
+                   kvp_free_list_init(&self->empty, n) == KVP_OK &&
                    kvp_hash_index_init(&self->index, &self->table, config->secret) == KVP_OK &&
                    kvp_expiry_heap_init(&self->expiries, n) == KVP_OK &&
                    kvp_hint_table_init(&self->hints, n) == KVP_OK &&
@@ -25,7 +28,6 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
         kvp_pool_destroy(self);
         return KVP_NO_MEMORY;
     }
-    kvp_priority_buckets_init(&self->buckets, &self->table);
     return KVP_OK;
 }
 
@@ -36,6 +38,7 @@ void kvp_pool_destroy(kvp_pool *self) {
     kvp_expiry_heap_destroy(&self->expiries);
     kvp_hash_index_destroy(&self->index);
     kvp_free_list_destroy(&self->empty);
+    kvp_eviction_destroy(&self->eviction);
     kvp_block_table_destroy(&self->table);
 }
 
@@ -66,7 +69,8 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     }
     int32_t parent = kvp_block_parent(&rows[id]);
     if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
-        kvp_priority_buckets_add_oldest(&self->buckets, parent);
+        kvp_eviction_add_next(&self->eviction, parent);
+    kvp_eviction_leave(&self->eviction, id, reason == KVP_REASON_CAPACITY);
     kvp_expiry_heap_set(&self->expiries, id, KVP_NO_EXPIRY);
     rows[id].lineage = KVP_UNREGISTERED;
 }
@@ -85,17 +89,11 @@ void kvp_disown(kvp_pool *self, int32_t id) {
 
 /* Demote what has expired. */
 static void expire(kvp_pool *self) {
-    kvp_block *rows = self->table.rows;
+    const kvp_block *rows = self->table.rows;
     int32_t id;
     while ((id = kvp_expiry_heap_pop_until(&self->expiries, self->now)) != KVP_NO_BLOCK) {
-        if (rows[id].level <= KVP_DEFAULT_LEVEL)
-            continue;
-        bool is_in_list = rows[id].refs == 0 && !kvp_block_is_parked(&rows[id]);
-        if (is_in_list)
-            kvp_priority_buckets_remove(&self->buckets, id);
-        rows[id].level = KVP_DEFAULT_LEVEL;
-        if (is_in_list)
-            kvp_priority_buckets_add_newest(&self->buckets, id);
+        if (rows[id].level > KVP_DEFAULT_LEVEL)
+            kvp_eviction_set_level(&self->eviction, id, KVP_DEFAULT_LEVEL);
     }
 }
 
@@ -103,9 +101,8 @@ static void expire(kvp_pool *self) {
 static int32_t evict(kvp_pool *self) {
     kvp_block *rows = self->table.rows;
     for (;;) {
-        int32_t id = kvp_priority_buckets_first(&self->buckets);
+        int32_t id = kvp_eviction_take_next(&self->eviction);
         KVP_ASSERT(id != KVP_NO_BLOCK); /* a parked block always has a cached descendant in some list */
-        kvp_priority_buckets_remove(&self->buckets, id);
         if (KVP_LIKELY(rows[id].children == 0)) {
             kvp_unregister(self, id, KVP_REASON_CAPACITY);
             self->num_cached--;
@@ -135,7 +132,10 @@ uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
     }
     if (missing) {
         expire(self);
-        int32_t scout = kvp_priority_buckets_first(&self->buckets);
+        kvp_eviction_see_time(&self->eviction, self->now);
+        int32_t scout = kvp_priority_buckets_first(&self->eviction.buckets);
+        if (scout == KVP_NO_BLOCK)
+            scout = self->eviction.buckets.first_end; /* the policy has them all; it looks ahead for itself */
         for (uint32_t i = 0; i < missing && i < AHEAD; i++)
             scout = advance_scout(self, scout);
         for (uint32_t i = 0; i < missing; i++) {
@@ -216,14 +216,16 @@ static kvp_status release_sequence(kvp_pool *self, kvp_lease *lease) {
     return lease->count ? release_immutable(self, lease) : KVP_OK;
 }
 
-kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease) {
+kvp_status kvp_pool_release_hinted(kvp_pool *self, kvp_lease *lease, uint32_t hint) {
     if (!lease->is_live)
         return KVP_OK;
     kvp_status status;
+    kvp_eviction_begin_release(&self->eviction, hint, self->now);
     if (lease->is_sequence)
         status = release_sequence(self, lease);
     else
         status = lease->is_mutable ? release_mutable(self, lease) : release_immutable(self, lease);
+    kvp_eviction_end_release(&self->eviction);
     kvp_make_dead(self, lease);
     self->stats.corruptions += status != KVP_OK;
     return status;

@@ -12,7 +12,7 @@ static uint32_t unlink_run(kvp_pool *self, const int32_t *ids, uint32_t i) {
         after = rows[ids[--i]].next;
         rows[ids[i]].refs = 1;
     }
-    kvp_priority_buckets_close(&self->buckets, before, after);
+    kvp_priority_buckets_close(&self->eviction.buckets, before, after);
     return i;
 }
 
@@ -22,6 +22,9 @@ void kvp_acquire_chain(kvp_pool *self, const int32_t *ids, uint32_t n) {
     while (left > 0 && rows[ids[left - 1]].refs == 0) {
         if (KVP_UNLIKELY(kvp_block_is_parked(&rows[ids[left - 1]]))) {
             rows[ids[--left]].prev = KVP_NO_BLOCK;
+            rows[ids[left]].refs = 1;
+        } else if (KVP_UNLIKELY(self->eviction.policy != NULL)) {
+            kvp_eviction_remove(&self->eviction, ids[--left]);
             rows[ids[left]].refs = 1;
         } else {
             left = unlink_run(self, ids, left - 1);
@@ -40,7 +43,7 @@ void kvp_acquire_chain(kvp_pool *self, const int32_t *ids, uint32_t n) {
 static uint32_t append_run(kvp_pool *self, const int32_t *ids, uint32_t i) {
     kvp_block *rows = self->table.rows;
     uint32_t level = rows[ids[i]].level;
-    int32_t end = self->buckets.first_end + (int32_t)level, newest = rows[end].prev;
+    int32_t end = self->eviction.buckets.first_end + (int32_t)level, newest = rows[end].prev;
     for (;;) {
         if (i >= AHEAD)
             KVP_PREFETCH(&rows[ids[i - AHEAD]]);
@@ -53,7 +56,7 @@ static uint32_t append_run(kvp_pool *self, const int32_t *ids, uint32_t i) {
     }
     rows[newest].next = end;
     rows[end].prev = newest;
-    kvp_priority_buckets_mark(&self->buckets, level);
+    kvp_priority_buckets_mark(&self->eviction.buckets, level);
     return i;
 }
 
@@ -62,8 +65,12 @@ kvp_status kvp_let_go_chain(kvp_pool *self, const int32_t *ids, uint32_t n) {
     uint32_t left = n;
     if (KVP_UNLIKELY(rows[ids[n - 1]].refs == 0 || !kvp_block_is_registered(&rows[ids[n - 1]])))
         return KVP_CORRUPT;
-    while (left > 0 && --rows[ids[left - 1]].refs == 0)
-        left = append_run(self, ids, left - 1);
+    while (left > 0 && --rows[ids[left - 1]].refs == 0) {
+        if (KVP_UNLIKELY(self->eviction.policy != NULL))
+            kvp_eviction_add(&self->eviction, ids[--left]);
+        else
+            left = append_run(self, ids, left - 1);
+    }
     self->num_active -= (int32_t)(n - left);
     self->num_cached += (int32_t)(n - left);
     if (left == 0 && kvp_block_parent(&rows[ids[0]]) != KVP_NO_BLOCK)

@@ -67,7 +67,7 @@ static const char *check_states(const kvp_pool *self) {
     for (int32_t i = 0; i < self->empty.count; i++)
         KVP_REQUIRE(rows[self->empty.ids[i]].refs == 0 && !kvp_block_is_registered(&rows[self->empty.ids[i]]),
                     "a block on the empty stack is in use");
-    const char *broken = kvp_priority_buckets_check(&self->buckets, &linked);
+    const char *broken = kvp_eviction_check(&self->eviction, &linked);
     KVP_REQUIRE(broken || linked + parked == cached, "a cached block is neither in a list nor parked");
     return broken;
 }

@@ -101,7 +101,7 @@ static void add_copy(kvp_pool *self, int32_t id, int32_t oldest) {
 static void raise_retention(kvp_pool *self, int32_t id, uint32_t level, int64_t expiry) {
     kvp_block *row = &self->table.rows[id];
     if (level > row->level || (level == row->level && expiry > kvp_expiry_heap_time(&self->expiries, id))) {
-        row->level = level & 0x7F;
+        kvp_eviction_set_level(&self->eviction, id, level);
         kvp_expiry_heap_set(&self->expiries, id, expiry);
     }
 }
@@ -150,6 +150,7 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     }
     int32_t parent = enrolment->parent;
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
+    kvp_eviction_admit(&self->eviction, id);
     bool continues = has_parent && i > 0 && parent == before;
     if (*is_chain && i > 0 && !continues) {
         end_chain(self, ids, i);
@@ -184,6 +185,7 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
     if (status != KVP_OK)
         return status;
     kvp_pool_see_time(self, now);
+    kvp_eviction_see_time(&self->eviction, self->now);
 
     kvp_enrolment enrolment = {.has_retention = registration->level >= 0 || registration->expiry != KVP_NO_EXPIRY,
                                .level = KVP_DEFAULT_LEVEL,

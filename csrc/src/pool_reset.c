@@ -24,7 +24,7 @@ kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_ev
         rows[id].prev = KVP_NO_BLOCK;
     }
     kvp_hash_index_clear(&self->index);
-    kvp_priority_buckets_init(&self->buckets, &self->table);
+    kvp_eviction_clear(&self->eviction);
     kvp_expiry_heap_clear(&self->expiries);
     kvp_hint_table_clear(&self->hints);
     kvp_free_list_refill(&self->empty);
@@ -95,7 +95,7 @@ static void reset_one(kvp_pool *self, int32_t id) {
     if (kvp_block_is_parked(&self->table.rows[id]))
         self->table.rows[id].prev = KVP_NO_BLOCK;
     else
-        kvp_priority_buckets_remove(&self->buckets, id);
+        kvp_eviction_remove(&self->eviction, id);
     kvp_unregister(self, id, KVP_REASON_RESET);
     kvp_free_list_push(&self->empty, id);
     self->num_cached--;

@@ -17,7 +17,7 @@ static inline void kvp_acquire(kvp_pool *self, int32_t id) {
         if (kvp_block_is_parked(&rows[id]))
             rows[id].prev = KVP_NO_BLOCK;
         else
-            kvp_priority_buckets_remove(&self->buckets, id);
+            kvp_eviction_remove(&self->eviction, id);
         self->num_cached--;
         self->num_active++;
         if (rows[id].lineage < KVP_PARENT_BASE)
@@ -31,7 +31,7 @@ static inline void kvp_acquire(kvp_pool *self, int32_t id) {
 static inline void kvp_let_go(kvp_pool *self, int32_t id) {
     kvp_block *rows = self->table.rows;
     while (--rows[id].refs == 0) {
-        kvp_priority_buckets_add_newest(&self->buckets, id);
+        kvp_eviction_add(&self->eviction, id);
         self->num_active--;
         self->num_cached++;
         if (rows[id].lineage < KVP_PARENT_BASE)

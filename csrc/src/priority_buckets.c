@@ -2,9 +2,9 @@
 
 #include "kvp/check.h"
 
-void kvp_priority_buckets_init(kvp_priority_buckets *self, kvp_block_table *table) {
-    self->rows = table->rows;
-    self->first_end = table->num_blocks;
+void kvp_priority_buckets_init(kvp_priority_buckets *self, kvp_block *rows, int32_t first_end) {
+    self->rows = rows;
+    self->first_end = first_end;
     self->occupied[0] = self->occupied[1] = 0;
     for (int32_t level = 0; level < KVP_NUM_LEVELS; level++)
         kvp_lru_list_init(self->rows, self->first_end + level);

@@ -124,10 +124,11 @@ kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots,
     if ((available < (int64_t)needed || !is_all) &&
         available - count_cached(pool->table.rows, lease->ids, found) < (int64_t)(needed - found))
         return KVP_NOT_ENOUGH;
+    kvp_pool_see_time(pool, now);
+    kvp_eviction_hit(&pool->eviction, lease->ids, found, pool->now);
     kvp_hold(pool, lease, found);
     if (found == 0)
         lease->is_chain = true;
-    kvp_pool_see_time(pool, now);
     (void)kvp_take(pool, lease->ids + found, needed - found, NULL);
     pool->stats.match_hashes_requested += matchable;
     pool->stats.match_blocks_returned += found;
@@ -139,8 +140,8 @@ kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots,
     return KVP_OK;
 }
 
-kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool) {
-    kvp_status status = kvp_pool_release(pool, self->lease);
+kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool, uint32_t hint) {
+    kvp_status status = kvp_pool_release_hinted(pool, self->lease, hint);
     self->lease->count = self->lease->registered = 0;
     self->lease->is_chain = true;
     self->num_cached = self->num_computed = 0;

@@ -58,7 +58,7 @@ static void start(kvp_sequence *sequence, const uint32_t *tokens, uint64_t n) {
 }
 
 static void finish(kvp_sequence *sequence) {
-    KVP_EXPECT(kvp_sequence_give_back(sequence, &pool) == KVP_OK);
+    KVP_EXPECT(kvp_sequence_give_back(sequence, &pool, 0) == KVP_OK);
     kvp_lease_unshare(sequence->lease);
     kvp_sequence_destroy(sequence);
     expect_sound();

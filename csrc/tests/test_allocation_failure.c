@@ -120,7 +120,7 @@ KVP_TEST(no_call_of_a_pool_allocates) {
         KVP_EXPECT(kvp_sequence_truncate(&two, pool, 3 * SIZE + 1, round, copies, &count) == KVP_OK && count == 1);
         KVP_EXPECT(kvp_pool_release(pool, filled) == KVP_OK && kvp_pool_release(pool, found) == KVP_OK);
         KVP_EXPECT(kvp_pool_release(pool, sparse) == KVP_OK && kvp_pool_release(pool, part) == KVP_OK);
-        KVP_EXPECT(kvp_sequence_give_back(&one, pool) == KVP_OK && kvp_sequence_give_back(&two, pool) == KVP_OK);
+        KVP_EXPECT(kvp_sequence_give_back(&one, pool, 0) == KVP_OK && kvp_sequence_give_back(&two, pool, 0) == KVP_OK);
         KVP_EXPECT(kvp_pool_touch(pool, hashes, N, ids) == N);
         KVP_EXPECT(kvp_pool_reset_blocks(pool, hashes + 30, 2, outcomes, identities, N, &count) == KVP_OK);
         kvp_shared_pool_leave(&shared);

@@ -5,7 +5,7 @@
 
 static kvp_block_table new_table(void) {
     kvp_block_table table;
-    KVP_EXPECT(kvp_block_table_init(&table, NUM_BLOCKS) == KVP_OK);
+    KVP_EXPECT(kvp_block_table_init(&table, NUM_BLOCKS, KVP_NUM_LEVELS) == KVP_OK);
     return table;
 }
 

@@ -10,7 +10,7 @@ typedef struct fixture {
 
 static void begin(fixture *self, int32_t num_blocks) {
     const uint64_t secret[2] = {0x0123456789ABCDEF, 0xFEDCBA9876543210};
-    KVP_EXPECT(kvp_block_table_init(&self->table, num_blocks) == KVP_OK);
+    KVP_EXPECT(kvp_block_table_init(&self->table, num_blocks, 0) == KVP_OK);
     KVP_EXPECT(kvp_hash_index_init(&self->index, &self->table, secret) == KVP_OK);
     KVP_EXPECT_SOUND(kvp_hash_index_check(&self->index, num_blocks));
 }

@@ -82,9 +82,9 @@ KVP_TEST(a_wrong_lineage_is_named) {
 
 KVP_TEST(a_cached_block_that_is_lost_is_named) {
     begin_mixed(false);
-    kvp_priority_buckets_remove(&pool.buckets, 3);
+    kvp_priority_buckets_remove(&pool.eviction.buckets, 3);
     KVP_EXPECT_BROKEN(CHECK(), "a cached block is neither in a list nor parked");
-    kvp_priority_buckets_add_newest(&pool.buckets, 3);
+    kvp_priority_buckets_add_newest(&pool.eviction.buckets, 3);
     KVP_EXPECT_SOUND(CHECK());
     end_mixed();
 }
@@ -137,7 +137,7 @@ KVP_TEST(the_checks_of_all_structures_are_called) {
     kvp_expiry_heap_set(&pool.expiries, 3, 10);
     BROKEN_BY(rows[4].lineage, 4 + KVP_PARENT_BASE, "a block's parent is not a block");
     BROKEN_BY(pool.empty.ids[0], pool.empty.ids[1], "the empty stack holds a block twice");
-    BROKEN_BY(pool.buckets.occupied[0], 0, "the bitmap of levels disagrees with a list");
+    BROKEN_BY(pool.eviction.buckets.occupied[0], 0, "the bitmap of levels disagrees with a list");
     BROKEN_BY(pool.index.count, 3, "the index miscounts its entries");
     BROKEN_BY(pool.expiries.heap[0], -1, "the expiry heap holds what is not a block");
     BROKEN_BY(pool.hints.entries[0], ((kvp_hint){1, 2}), "a hint is in the wrong place");

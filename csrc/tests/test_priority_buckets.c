@@ -7,8 +7,8 @@ static kvp_block_table table;
 static kvp_priority_buckets buckets;
 
 static void begin(void) {
-    KVP_EXPECT(kvp_block_table_init(&table, NUM_BLOCKS) == KVP_OK);
-    kvp_priority_buckets_init(&buckets, &table);
+    KVP_EXPECT(kvp_block_table_init(&table, NUM_BLOCKS, KVP_NUM_LEVELS) == KVP_OK);
+    kvp_priority_buckets_init(&buckets, table.rows, NUM_BLOCKS);
     for (int32_t id = 0; id < NUM_BLOCKS; id++)
         table.rows[id].lineage = KVP_ROOT;
 }

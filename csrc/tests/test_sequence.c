@@ -238,7 +238,7 @@ KVP_TEST(what_is_preempted_is_found_again) {
     begin(8);
     START(&one, 1, 2, 3, 4, 5, 6, 7, 8, 9);
     commit(&one, 9);
-    KVP_EXPECT(kvp_sequence_give_back(&one, &pool) == KVP_OK && one.num_computed == 0);
+    KVP_EXPECT(kvp_sequence_give_back(&one, &pool, 0) == KVP_OK && one.num_computed == 0);
     expect_counts(6, 0, 0, 2);
     KVP_EXPECT(kvp_sequence_open(&one, &pool, 0, now) == KVP_OK && one.num_cached == 8);
     expect_whole(&one);
@@ -302,7 +302,7 @@ static void history(unsigned long long *state) {
             is_open[which] = false;
             continue;
         case 1:
-            KVP_EXPECT(kvp_sequence_give_back(self, &pool) == KVP_OK);
+            KVP_EXPECT(kvp_sequence_give_back(self, &pool, 0) == KVP_OK);
             if (kvp_sequence_open(self, &pool, 0, now) != KVP_OK) {
                 finish(self);
                 is_open[which] = false;

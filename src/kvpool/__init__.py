@@ -21,6 +21,7 @@ from kvpool.errors import (
     ResetError,
     StaleHandle,
 )
+from kvpool.policies import EVICTION_POLICIES
 from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
 from kvpool.types import (
     Admission,
@@ -35,6 +36,7 @@ from kvpool.types import (
 )
 
 __all__ = [
+    "EVICTION_POLICIES",
     "Admission",
     "AllocationTimeout",
     "BlockNotComplete",

@@ -1,5 +1,5 @@
 /*
- * What:      one row for each block, and behind them one row for each level, the fixed end of its list.
+ * What:      one row for each block, and behind them the fixed ends of lists, each a row of its own.
  * Cost:      32 bytes a block; two rows share a cache line. All zero is the row of an empty block that was never used.
  * Ownership: the table owns the rows; everything else refers to them by index.
  * Locking:   none here; the caller holds the pool's lock.
@@ -39,12 +39,13 @@ enum { KVP_UNREGISTERED = 0, KVP_ROOT = 1, KVP_PARENT_BASE = 2 };
 enum { KVP_PARKED = -2 };
 
 typedef struct kvp_block_table {
-    kvp_block *rows;    /* owned; num_blocks + KVP_NUM_LEVELS of them */
+    kvp_block *rows;    /* owned; num_blocks + num_ends of them */
     int32_t num_blocks; /* ids are [0, num_blocks) */
+    int32_t num_ends;   /* rows behind them */
 } kvp_block_table;
 
-/* KVP_OK or KVP_NO_MEMORY. num_blocks is in [1, KVP_MAX_BLOCKS]. */
-kvp_status kvp_block_table_init(kvp_block_table *self, int32_t num_blocks);
+/* KVP_OK, or KVP_NO_MEMORY, which is also what more than INT32_MAX rows are. num_blocks is in [1, KVP_MAX_BLOCKS]. */
+kvp_status kvp_block_table_init(kvp_block_table *self, int32_t num_blocks, int32_t num_ends);
 
 /* Cannot fail. */
 void kvp_block_table_destroy(kvp_block_table *self);

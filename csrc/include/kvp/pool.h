@@ -19,12 +19,12 @@
 
 #include "kvp/block_table.h"
 #include "kvp/event_ring.h"
+#include "kvp/eviction.h"
 #include "kvp/expiry_heap.h"
 #include "kvp/free_list.h"
 #include "kvp/hash_index.h"
 #include "kvp/hint_table.h"
 #include "kvp/lease.h"
-#include "kvp/priority_buckets.h"
 #include "kvp/stats.h"
 
 typedef struct kvp_pool_config {
@@ -33,6 +33,8 @@ typedef struct kvp_pool_config {
     bool has_outer_lock;     /* whoever calls holds a lock that all callers share: the pool's own need not be one */
     uint64_t event_capacity; /* entries of the event ring; 0 records none */
     uint64_t secret[2];      /* random; where hashes go in the index */
+    kvp_policy_kind policy;  /* order of the default level */
+    uint32_t ghost_factor;   /* evicted blocks that the policy remembers, if it does, for each block; at least 1 */
 } kvp_pool_config;
 
 /* Ring of the copies of one hash, oldest to newest to oldest, for pools that keep duplicates. */
@@ -44,7 +46,7 @@ typedef struct kvp_pool {
     kvp_block_table table;
     kvp_free_list empty;
     kvp_hash_index index;
-    kvp_priority_buckets buckets;
+    kvp_eviction eviction;
     kvp_expiry_heap expiries;
     kvp_hint_table hints;
     kvp_event_ring events;
@@ -108,9 +110,14 @@ static inline int32_t kvp_pool_available(const kvp_pool *self) {
 kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
                              uint32_t *num_evicted);
 
-/* Give back all that the lease holds. No effect on one that is not live. KVP_OK; KVP_CORRUPT, counted in the stats,
+/* Give back all that the lease holds; `hint` in [0, KVP_NUM_HINTS) is for the eviction policy. No effect on one that is
+ * not live. KVP_OK; KVP_CORRUPT, counted in the stats,
  * when a block had no reference to give back: that block is left as it is. */
-kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease);
+kvp_status kvp_pool_release_hinted(kvp_pool *self, kvp_lease *lease, uint32_t hint);
+
+static inline kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease) {
+    return kvp_pool_release_hinted(self, lease, 0);
+}
 
 /* Give back part of a mutable lease; entries already gone are skipped. KVP_OK. */
 kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment);

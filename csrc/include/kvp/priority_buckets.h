@@ -8,7 +8,7 @@
  * Invariants:
  *   bit l of occupied  <=>  the list of level l is not empty
  *   every block in the list of level l is registered, has refs == 0 and level == l
- *   first_end = num_blocks; the end of level l is row first_end + l
+ *   the end of level l is row first_end + l
  */
 #ifndef KVP_PRIORITY_BUCKETS_H
 #define KVP_PRIORITY_BUCKETS_H
@@ -21,8 +21,8 @@ typedef struct kvp_priority_buckets {
     uint64_t occupied[2]; /* bit l & 63 of word l >> 6 */
 } kvp_priority_buckets;
 
-/* Cannot fail. */
-void kvp_priority_buckets_init(kvp_priority_buckets *self, kvp_block_table *table);
+/* The ends of the lists are the KVP_NUM_LEVELS rows from first_end, behind those of the blocks. Cannot fail. */
+void kvp_priority_buckets_init(kvp_priority_buckets *self, kvp_block *rows, int32_t first_end);
 
 /* NULL, or the broken invariant; stores how many blocks are in lists. */
 const char *kvp_priority_buckets_check(const kvp_priority_buckets *self, int32_t *linked);

@@ -61,7 +61,7 @@ static inline uint32_t kvp_sequence_blocks_for(const kvp_sequence *self, uint64_
 kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots, int64_t now);
 
 /* Hold nothing any more; the tokens stay. KVP_OK, or KVP_CORRUPT as kvp_pool_release. */
-kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool);
+kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool, uint32_t hint);
 
 /* Blocks to be taken before the sequence can have this many tokens. */
 static inline uint32_t kvp_sequence_missing(const kvp_sequence *self, uint64_t num_tokens) {

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport int32_array, lease_array, uint32_array, uint64_array
-from kvpool._core.handle cimport Handle
+from kvpool._core.handle cimport Handle, parse_reuse_hint
 from kvpool._core.lease_ids cimport table_ids
 from kvpool._core.libkvp cimport *
 from kvpool._core.pool_reports cimport PoolReports
@@ -311,7 +311,7 @@ cdef class BlockSequence(Handle):
         if self.is_in_batch:
             raise ValueError("the sequence is a row of a batch: remove it there first")
         self.untrack()
-        cdef kvp_status status = self.pool.give_back_blocks(&self.sequence)
+        cdef kvp_status status = self.pool.give_back_blocks(&self.sequence, 0)
         self.table_array = None
         if status != KVP_OK:
             raise_status(status, "a block of this sequence had no reference to give back")
@@ -333,16 +333,17 @@ cdef class BlockSequence(Handle):
             raise self.shortage(self.sequence.num_tokens)
         self.track()
 
-    def release(self):
-        """Give all blocks back for good. No effect when that was done before."""
+    def release(self, *, reuse_hint=None):
+        """Give all blocks back for good, with a hint as handles take it. No effect when that was done before."""
         cdef kvp_status status
+        cdef uint32_t hint = parse_reuse_hint(reuse_hint)
         if self.is_released or self.lease == NULL:
             return
         if self.is_in_batch:
             raise ValueError("the sequence is a row of a batch: remove it there first")
         self.untrack()
         self.is_released = True
-        status = self.pool.give_back_blocks(&self.sequence)
+        status = self.pool.give_back_blocks(&self.sequence, hint)
         self.table_array = None
         if status != KVP_OK:
             raise_status(status, "a block of this sequence had no reference to give back")

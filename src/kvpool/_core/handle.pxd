@@ -24,5 +24,6 @@ cdef class Handle:
     cdef object ids_array(self)
 
 
+cdef uint32_t parse_reuse_hint(object hint) except? 0xFFFFFFFF
 # A new lease of n blocks, or MemoryError.
 cdef kvp_lease *new_lease(Py_ssize_t n, bint is_mutable, object owner) except NULL

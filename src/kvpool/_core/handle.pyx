@@ -2,10 +2,13 @@
 
 cimport cython
 
+from libc.stdint cimport uint32_t
+
+from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport int32_array, lease_array
 from kvpool._core.interpreter cimport KVP_FREE_THREADED
 from kvpool._core.lease_ids cimport lease_ids
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_new, kvp_status
+from kvpool._core.libkvp cimport KVP_NUM_HINTS, KVP_OK, kvp_lease, kvp_lease_new, kvp_status
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.status cimport raise_status
 
@@ -17,6 +20,13 @@ cdef kvp_lease *new_lease(Py_ssize_t n, bint is_mutable, object owner) except NU
     if owner is not None:
         lease.owner = <void *>owner
     return lease
+
+
+cdef uint32_t parse_reuse_hint(object hint) except? 0xFFFFFFFF:
+    """Return the class that a caller gave a release; a bool is one, None is none."""
+    if hint is None:
+        return 0
+    return parse_int(int(hint) if isinstance(hint, bool) else hint, "reuse_hint", 0, KVP_NUM_HINTS - 1)
 
 
 @cython.no_gc
@@ -61,12 +71,21 @@ cdef class Handle:
     def __exit__(self, *exc_info):
         self.release()
 
-    def release(self):
-        """Give the blocks back now. No effect when that was done before."""
+    def release(self, *, reuse_hint=None):
+        """Give the blocks back now. No effect when that was done before.
+
+        Parameters
+        ----------
+        reuse_hint : int or bool, optional
+            A class in [0, 3], 0 if none is given, that says something of how likely the blocks are to be asked for
+            again, as 1 for a chat that goes on. What each class is worth is learned by the ``adaptive`` policy; the
+            others ignore it.
+        """
         cdef kvp_status status
+        cdef uint32_t hint = parse_reuse_hint(reuse_hint)
         if self.lease == NULL or self.is_view:
             return
-        status = self.pool.release(self.lease)
+        status = self.pool.release(self.lease, hint)
         if status != KVP_OK:
             raise_status(status, "a block of this handle had no reference to give back")
 

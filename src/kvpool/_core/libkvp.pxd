@@ -113,6 +113,22 @@ cdef extern from "kvp/lease.h" nogil:
     void kvp_lease_unshare(kvp_lease *self)
 
 
+cdef extern from "kvp/policy.h" nogil:
+    uint32_t KVP_NUM_HINTS
+
+    ctypedef enum kvp_policy_kind:
+        KVP_POLICY_LRU
+        KVP_POLICY_FIFO
+        KVP_POLICY_LFU
+        KVP_POLICY_SLRU
+        KVP_POLICY_S3FIFO
+        KVP_POLICY_SIEVE
+        KVP_POLICY_ARC
+        KVP_POLICY_MULTI_LRU
+        KVP_POLICY_LINEAGE
+        KVP_POLICY_ADAPTIVE
+
+
 cdef extern from "kvp/pool.h" nogil:
     ctypedef struct kvp_pool_config:
         int32_t num_blocks
@@ -120,6 +136,8 @@ cdef extern from "kvp/pool.h" nogil:
         bint has_outer_lock
         uint64_t event_capacity
         uint64_t secret[2]
+        kvp_policy_kind policy
+        uint32_t ghost_factor
 
     ctypedef struct kvp_pool:
         kvp_block_table table
@@ -163,6 +181,7 @@ cdef extern from "kvp/pool.h" nogil:
     kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted,
                                  uint32_t max_evicted, uint32_t *num_evicted)
     kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease)
+    kvp_status kvp_pool_release_hinted(kvp_pool *self, kvp_lease *lease, uint32_t hint)
     kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment)
     kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now,
                                  kvp_lease *lease, uint32_t *at)
@@ -201,7 +220,7 @@ cdef extern from "kvp/sequence.h" nogil:
     uint32_t kvp_sequence_blocks_for(const kvp_sequence *self, uint64_t num_tokens)
     uint32_t kvp_sequence_missing(const kvp_sequence *self, uint64_t num_tokens)
     kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots, int64_t now)
-    kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool)
+    kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool, uint32_t hint)
     void kvp_sequence_take(kvp_sequence *self, kvp_pool *pool, uint32_t n)
     void kvp_sequence_commit(kvp_sequence *self, kvp_pool *pool, uint64_t num_computed)
     kvp_status kvp_sequence_truncate(kvp_sequence *self, kvp_pool *pool, uint64_t num_tokens, int64_t now,

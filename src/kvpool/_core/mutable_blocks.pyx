@@ -6,7 +6,7 @@ from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvpool._core.arrays cimport uint8_array, uint64_array
-from kvpool._core.handle cimport Handle, new_lease
+from kvpool._core.handle cimport Handle, new_lease, parse_reuse_hint
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
 from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_gone, kvp_segment, kvp_status
@@ -141,8 +141,12 @@ cdef class MutableBlocks(Handle):
         hashes = uint64_array(root.evicted_hashes)
         return EvictedBlocks(hashes, ids[len(ids) - len(hashes):], uint8_array(CAPACITY * len(hashes)))
 
-    def release(self):
-        """Give back the blocks that this handle or view still holds. No effect when that was done before."""
+    def release(self, *, reuse_hint=None):
+        """Give back the blocks that this handle or view still holds. No effect when that was done before.
+
+        They have no identity, so nobody can ask for them again: ``reuse_hint`` is there because all handles have it.
+        """
+        parse_reuse_hint(reuse_hint)
         cdef kvp_segment segment = self.segment()
         if self.root is None:
             Handle.release(self)

@@ -10,18 +10,16 @@ from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
-from kvpool._core.pool_reports import PoolReports
+from kvpool._core.pool_eviction import PoolEviction
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
 from kvpool.types.admission import Admission
-from kvpool.types.evicted_blocks import EvictedBlocks
-from kvpool.types.reset_blocks_result import ResetBlocksResult
 
 _HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence
 _TokensLike: TypeAlias = npt.NDArray[np.integer[Any]] | array[int] | memoryview | Sequence[int]
 
 @final
-class BlockPool(PoolReports):
+class BlockPool(PoolEviction):
     def __new__(
         cls,
         num_blocks: int,
@@ -30,6 +28,8 @@ class BlockPool(PoolReports):
         duplicates: Literal["share", "keep"] = "share",
         clock: Callable[[], float] | None = None,
         event_capacity: int = 0,
+        eviction: str = "lru",
+        ghost_factor: int = 4,
         name: str = "",
     ) -> BlockPool: ...
     def __reduce__(self) -> NoReturn: ...
@@ -67,5 +67,3 @@ class BlockPool(PoolReports):
         wait_for_running: bool = True,
         owners: Sequence[Any] | None = None,
     ) -> list[Admission]: ...
-    def reset(self) -> EvictedBlocks: ...
-    def reset_blocks(self, hashes: _HashesLike) -> ResetBlocksResult: ...

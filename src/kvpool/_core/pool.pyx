@@ -7,7 +7,7 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int, parse_seconds
-from kvpool._core.arrays cimport bool_array, int32_array, uint8_array, uint64_array
+from kvpool._core.arrays cimport bool_array
 from kvpool._core.handle cimport new_lease
 from kvpool._core.block_sequence cimport BlockSequence, open_sequence
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
@@ -15,7 +15,7 @@ from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
-from kvpool._core.pool_reports cimport PoolReports
+from kvpool._core.pool_eviction cimport PoolEviction, parse_policy
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport new_scattered_blocks
@@ -27,26 +27,11 @@ import numpy as np
 from kvpool._core.hashing import sequence_hashes as hash_tokens
 from kvpool.errors import NotEnoughBlocksAvailable
 from kvpool.types.admission import Admission
-from kvpool.types.evicted_blocks import EvictedBlocks
-from kvpool.types.eviction_reason import EvictionReason
-from kvpool.types.reset_blocks_result import ResetBlocksResult
-
-cdef bytes RESET = bytes([EvictionReason.RESET])
-
-
-cdef object evicted_blocks(const kvp_identity *identities, uint32_t n, bytes reason):
-    cdef uint32_t i
-    cdef bytes hashes = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>n)
-    cdef bytes ids = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>n)
-    for i in range(n):
-        (<uint64_t *>PyBytes_AS_STRING(hashes))[i] = identities[i].hash
-        (<int32_t *>PyBytes_AS_STRING(ids))[i] = identities[i].id
-    return EvictedBlocks(uint64_array(hashes), int32_array(ids), uint8_array(reason * n))
 
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class BlockPool(PoolReports):
+cdef class BlockPool(PoolEviction):
     """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
 
     Parameters
@@ -62,6 +47,10 @@ cdef class BlockPool(PoolReports):
         Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
     event_capacity : int, default 0
         Registrations and removals that are remembered for :meth:`events`; 0 remembers none.
+    eviction : str, default "lru"
+        The order in which cached blocks of the default priority go: one of ``EVICTION_POLICIES``.
+    ghost_factor : int, default 4
+        Evicted blocks that the ``adaptive`` policy remembers, for each block of the pool, in [1, 64]; 24 bytes each.
     name : str, default ""
         For people who look at several pools.
 
@@ -89,9 +78,12 @@ cdef class BlockPool(PoolReports):
     3
     """
 
-    def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=0, name=""):
+    def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=0,
+                  eviction="lru", ghost_factor=4, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint64_t events = parse_int(event_capacity, "event_capacity", 0, 2**32)
+        cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
+        cdef kvp_policy_kind policy = parse_policy(eviction)
         self.block_size = parse_block_size(block_size)
         if not isinstance(duplicates, str) or duplicates not in ("share", "keep"):
             raise ValueError(f"duplicates = {duplicates!r} is neither 'share' nor 'keep'")
@@ -102,7 +94,8 @@ cdef class BlockPool(PoolReports):
         self.name = name
         self.duplicates = duplicates
         self.clock = clock
-        self.create(blocks, duplicates == "keep", events, os.urandom(16))
+        self.eviction = eviction
+        self.create(blocks, duplicates == "keep", events, policy, ghosts, os.urandom(16))
 
     def __reduce__(self):
         raise TypeError("BlockPool cannot be copied or pickled: its handles belong to it")
@@ -419,72 +412,6 @@ cdef class BlockPool(PoolReports):
                     is_full = True
             result.append(Admission(found, blocks, sequence, flight))
         return result
-
-    def reset(self):
-        """Forget every cached block.
-
-        Returns
-        -------
-        EvictedBlocks
-            What was cached, by ascending id.
-
-        Raises
-        ------
-        ResetError
-            Blocks are held; says by whom.
-        """
-        cdef uint32_t room = <uint32_t>self.num_blocks, count = 0
-        cdef kvp_identity *identities = <kvp_identity *>PyMem_Malloc(room * sizeof(kvp_identity))
-        cdef kvp_status status
-        if identities == NULL:
-            raise MemoryError(f"no memory to report {room} blocks")
-        try:
-            status = self.reset_all(identities, room, &count)
-            if status == KVP_OK:
-                return evicted_blocks(identities, count, RESET)
-        finally:
-            PyMem_Free(identities)
-        held = self.shortage(self.num_blocks, False)
-        who = f"; by {held.describe_holders()}" if held.holders else ", or were a moment ago"
-        raise_status(status, f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks "
-                             f"are held{who}")
-
-    def reset_blocks(self, hashes):
-        """Forget the cached blocks of these hashes, and the cached blocks that continue them.
-
-        Parameters
-        ----------
-        hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
-
-        Returns
-        -------
-        ResetBlocksResult
-            Held blocks are left as they are, and named in it.
-        """
-        cdef HashArgument argument
-        cdef kvp_identity *identities = NULL
-        cdef uint8_t *outcomes = NULL
-        cdef uint32_t count = 0, room
-        cdef kvp_status status = KVP_RETRY
-        open_hashes(&argument, hashes, self.block_size, "hashes")
-        try:
-            room = argument.count
-            outcomes = <uint8_t *>PyMem_Malloc(argument.count + 1)
-            while status == KVP_RETRY:
-                PyMem_Free(identities)
-                identities = <kvp_identity *>PyMem_Malloc((<size_t>room + 1) * sizeof(kvp_identity))
-                if identities == NULL or outcomes == NULL:
-                    raise MemoryError(f"no memory to report {room} blocks")
-                status = self.reset_some(argument.data, argument.count, outcomes, identities, room, &count)
-                room = count
-            given = uint64_array((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
-            outcome = uint8_array((<const char *>outcomes)[:argument.count])
-            return ResetBlocksResult(evicted_blocks(identities, count, RESET), given[outcome == KVP_RESET_NOT_FOUND],
-                                     given[outcome == KVP_RESET_HELD])
-        finally:
-            PyMem_Free(identities)
-            PyMem_Free(outcomes)
-            close_hashes(&argument)
 
 
 cdef int32_t *new_ids(uint32_t n) except NULL:

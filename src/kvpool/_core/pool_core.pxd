@@ -8,8 +8,9 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from kvpool._core.libkvp cimport (kvp_event, kvp_identity, kvp_lease, kvp_pool, kvp_registration, kvp_segment,
-                                  kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
+from kvpool._core.libkvp cimport (kvp_event, kvp_identity, kvp_lease, kvp_policy_kind, kvp_pool, kvp_registration,
+                                  kvp_segment, kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status,
+                                  kvp_step)
 
 
 # Numbers of one moment.
@@ -42,10 +43,11 @@ cdef class PoolCore:
     cdef Py_ssize_t flights_limit  # entries at which dead ones are thrown out
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
 
-    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, bytes secret) except -1
+    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
+                    uint32_t ghost_factor, bytes secret) except -1
     cdef int64_t now(self) except? -1
     cdef void drop(self, kvp_lease *lease) noexcept
-    cdef kvp_status release(self, kvp_lease *lease) noexcept nogil
+    cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil
     cdef kvp_status release_segment(self, const kvp_segment *segment) noexcept nogil
     cdef kvp_status allocate(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
                              uint32_t *num_evicted) noexcept nogil
@@ -75,7 +77,7 @@ cdef class PoolCore:
     cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil
     cdef const char *check(self, void *scratch) noexcept nogil
     cdef kvp_status open_blocks(self, kvp_sequence *sequence, uint64_t slots, int64_t now) noexcept nogil
-    cdef kvp_status give_back_blocks(self, kvp_sequence *sequence) noexcept nogil
+    cdef kvp_status give_back_blocks(self, kvp_sequence *sequence, uint32_t hint) noexcept nogil
     cdef kvp_status append_written(self, kvp_sequence *sequence, uint64_t n, uint64_t slots, int64_t now) noexcept nogil
     cdef void commit_blocks(self, kvp_sequence *sequence, uint64_t num_computed) noexcept nogil
     cdef kvp_status truncate_blocks(self, kvp_sequence *sequence, uint64_t num_tokens, int64_t now, int32_t *copy,

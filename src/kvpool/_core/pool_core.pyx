@@ -45,13 +45,16 @@ cdef class PoolCore:
         if type(self).__name__ != "BlockPool":  # final, so only the real one has its name and this base
             raise TypeError(f"{type(self).__name__} is only the base of BlockPool")
 
-    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, bytes secret) except -1:
+    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
+                    uint32_t ghost_factor, bytes secret) except -1:
         cdef kvp_pool_config config
         cdef kvp_shared_pool *shared
         config.num_blocks = num_blocks
         config.keeps_duplicates = keeps_duplicates
         config.has_outer_lock = not KVP_FREE_THREADED  # the GIL, which no call gives up while it has the lock
         config.event_capacity = event_capacity
+        config.policy = policy
+        config.ghost_factor = ghost_factor
         memcpy(config.secret, <const char *>secret, sizeof(config.secret))
         shared = <kvp_shared_pool *>PyMem_Malloc(sizeof(kvp_shared_pool))
         if shared == NULL or kvp_shared_pool_init(shared, &config) != KVP_OK:
@@ -82,9 +85,9 @@ cdef class PoolCore:
     cdef void drop(self, kvp_lease *lease) noexcept:
         kvp_shared_pool_drop(self.shared, lease)
 
-    cdef kvp_status release(self, kvp_lease *lease) noexcept nogil:
+    cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
-        cdef kvp_status status = kvp_pool_release(&self.shared.pool, lease)
+        cdef kvp_status status = kvp_pool_release_hinted(&self.shared.pool, lease, hint)
         kvp_shared_pool_leave(self.shared)
         return status
 
@@ -303,9 +306,9 @@ cdef class PoolCore:
         kvp_shared_pool_leave(self.shared)
         return status
 
-    cdef kvp_status give_back_blocks(self, kvp_sequence *sequence) noexcept nogil:
+    cdef kvp_status give_back_blocks(self, kvp_sequence *sequence, uint32_t hint) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
-        cdef kvp_status status = kvp_sequence_give_back(sequence, &self.shared.pool)
+        cdef kvp_status status = kvp_sequence_give_back(sequence, &self.shared.pool, hint)
         kvp_shared_pool_leave(self.shared)
         return status
 

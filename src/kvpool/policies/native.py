@@ -1,0 +1,24 @@
+"""The eviction policies that the core has."""
+
+from __future__ import annotations
+
+__all__ = ["EVICTION_POLICIES"]
+
+EVICTION_POLICIES = (
+    "lru",
+    "priority",
+    "fifo",
+    "lfu",
+    "slru",
+    "s3fifo",
+    "sieve",
+    "arc",
+    "multi_lru",
+    "lineage",
+    "adaptive",
+)
+"""Names that :class:`~kvpool.BlockPool` takes for ``eviction``.
+
+Whatever the policy, blocks of lower priority go before, blocks of higher priority after all others, and no cached block
+loses an ancestor. ``priority`` is ``lru`` by another name: every policy has the priorities.
+"""
