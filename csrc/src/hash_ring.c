@@ -19,6 +19,7 @@ kvp_status kvp_hash_ring_init(kvp_hash_ring *self, uint32_t capacity, const uint
     self->secret[1] |= 1;
     self->entries = kvp_memory_new_lazy(capacity, sizeof *self->entries);
     self->heads = kvp_memory_new_lazy(num_buckets(self), sizeof *self->heads);
+    self->oldest = self->newest = 1;
     if (self->entries && self->heads)
         return KVP_OK;
     kvp_hash_ring_destroy(self);
@@ -33,7 +34,7 @@ void kvp_hash_ring_destroy(kvp_hash_ring *self) {
 
 void kvp_hash_ring_clear(kvp_hash_ring *self) {
     memset(self->heads, 0, num_buckets(self) * sizeof *self->heads);
-    self->oldest = self->newest = 0;
+    self->oldest = self->newest = 1; /* what a head of 0 means is out of the ring */
     self->count = 0;
 }
 
@@ -43,61 +44,83 @@ static uint32_t *head_of(const kvp_hash_ring *self, uint64_t hash) {
     return &self->heads[self->bits ? mixed >> (64 - self->bits) : 0];
 }
 
+/* Entries that were added since the one at this position, which is within the ring if that is at most their number. */
+static uint32_t age_of(const kvp_hash_ring *self, uint32_t position) {
+    return (uint32_t)self->newest - position;
+}
+
+static uint32_t slot_at(const kvp_hash_ring *self, uint32_t age) {
+    return (uint32_t)((self->newest - age) % self->capacity);
+}
+
 uint32_t kvp_hash_ring_find(const kvp_hash_ring *self, uint64_t hash) {
-    uint32_t head = *head_of(self, hash);
-    for (uint32_t slot = head ? head - 1 : KVP_NO_SLOT; slot != KVP_NO_SLOT; slot = self->entries[slot].chain)
-        if (self->entries[slot].hash == hash)
-            return slot;
+    uint64_t length = self->newest - self->oldest;
+    uint32_t age = age_of(self, *head_of(self, hash)), younger = 0;
+    /* A link leads to an older entry; one that does not is left over from what was in its place before. */
+    while (age > younger && age <= length) {
+        const kvp_hash_ring_entry *entry = &self->entries[slot_at(self, age)];
+        if (entry->hash == hash && entry->is_used)
+            return slot_at(self, age);
+        younger = age;
+        age = age_of(self, entry->before);
+    }
     return KVP_NO_SLOT;
 }
 
 uint32_t kvp_hash_ring_put(kvp_hash_ring *self, uint64_t hash, uint32_t value) {
-    KVP_ASSERT(!kvp_hash_ring_is_full(self) && kvp_hash_ring_find(self, hash) == KVP_NO_SLOT);
-    uint32_t slot = (uint32_t)(self->newest++ % self->capacity);
+    KVP_ASSERT(!kvp_hash_ring_is_full(self) && value <= KVP_MAX_RING_VALUE);
+    uint32_t slot = (uint32_t)(self->newest % self->capacity);
     uint32_t *head = head_of(self, hash);
-    self->entries[slot] = (kvp_hash_ring_entry){.hash = hash, .chain = *head ? *head - 1 : KVP_NO_SLOT, .value = value};
-    *head = slot + 1;
+    self->entries[slot] =
+        (kvp_hash_ring_entry){.hash = hash, .before = *head, .value = value & KVP_MAX_RING_VALUE, .is_used = 1};
+    *head = (uint32_t)self->newest++;
     self->count++;
     return slot;
 }
 
-void kvp_hash_ring_remove(kvp_hash_ring *self, uint32_t slot) {
-    kvp_hash_ring_entry *entries = self->entries;
-    uint32_t *head = head_of(self, entries[slot].hash);
-    KVP_ASSERT(entries[slot].chain != slot && *head);
-    if (*head == slot + 1) {
-        *head = entries[slot].chain + 1; /* KVP_NO_SLOT + 1 == 0 */
-    } else {
-        uint32_t at = *head - 1;
-        while (entries[at].chain != slot)
-            at = entries[at].chain;
-        entries[at].chain = entries[slot].chain;
-    }
-    entries[slot].chain = slot;
+/* The entry is not in use any more: the oldest is the next that is. */
+static void forget(kvp_hash_ring *self, uint32_t slot) {
+    KVP_ASSERT(self->entries[slot].is_used);
+    self->entries[slot].is_used = 0;
     self->count--;
-    while (self->oldest < self->newest && entries[kvp_hash_ring_oldest(self)].chain == kvp_hash_ring_oldest(self))
+    while (self->oldest < self->newest && !self->entries[kvp_hash_ring_oldest(self)].is_used)
         self->oldest++;
 }
 
+void kvp_hash_ring_remove(kvp_hash_ring *self, uint32_t slot) {
+    uint64_t length = self->newest - self->oldest;
+    uint32_t *link = head_of(self, self->entries[slot].hash);
+    /* Out of its chain, or that of a hash that comes and goes would be of its own past. */
+    for (uint32_t younger = 0, age = age_of(self, *link); age > younger && age <= length; age = age_of(self, *link)) {
+        uint32_t at = slot_at(self, age);
+        if (at == slot) {
+            *link = self->entries[slot].before;
+            break;
+        }
+        younger = age;
+        link = &self->entries[at].before;
+    }
+    forget(self, slot);
+}
+
+void kvp_hash_ring_drop_oldest(kvp_hash_ring *self) {
+    forget(self, kvp_hash_ring_oldest(self));
+}
+
 const char *kvp_hash_ring_check(const kvp_hash_ring *self) {
-    uint32_t used = 0, chained = 0;
+    uint32_t used = 0;
     KVP_REQUIRE(self->newest - self->oldest <= self->capacity, "a ring of hashes holds more than it has room for");
-    for (uint64_t position = self->oldest; position < self->newest; position++) {
+    for (uint64_t position = self->newest; position-- > self->oldest;) {
         uint32_t slot = (uint32_t)(position % self->capacity);
-        if (self->entries[slot].chain == slot) {
+        if (!self->entries[slot].is_used) {
             KVP_REQUIRE(position > self->oldest, "the oldest entry of a ring of hashes is not in use");
             continue;
         }
         used++;
-        KVP_REQUIRE(kvp_hash_ring_find(self, self->entries[slot].hash) == slot, "a hash of a ring is not found");
+        uint32_t found = kvp_hash_ring_find(self, self->entries[slot].hash);
+        KVP_REQUIRE(found != KVP_NO_SLOT, "a hash of a ring is not found");
+        KVP_REQUIRE(self->entries[found].hash == self->entries[slot].hash, "a ring finds another hash");
     }
-    for (size_t bucket = 0; bucket < num_buckets(self); bucket++) {
-        uint32_t head = self->heads[bucket];
-        for (uint32_t slot = head ? head - 1 : KVP_NO_SLOT; slot != KVP_NO_SLOT; slot = self->entries[slot].chain) {
-            KVP_REQUIRE(slot < self->capacity && self->entries[slot].chain != slot, "a chain names no entry");
-            KVP_REQUIRE(++chained <= self->count, "a chain of hashes does not end");
-        }
-    }
-    KVP_REQUIRE(used == self->count && chained == self->count, "a ring of hashes is miscounted");
+    KVP_REQUIRE(used == self->count, "a ring of hashes is miscounted");
     return NULL;
 }

@@ -24,6 +24,8 @@ kvp_policy *kvp_policy_new(const kvp_policy_config *config, kvp_block_table *tab
     switch (config->kind) {
     case KVP_POLICY_FIFO:
         return kvp_fifo_new(config, table, first_end);
+    case KVP_POLICY_ADAPTIVE:
+        return kvp_adaptive_new(config, table, first_end);
     default:
         KVP_ASSERT(false);
         return NULL;

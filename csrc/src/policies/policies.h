@@ -17,6 +17,7 @@ kvp_policy *kvp_policy_allocate(size_t size, const kvp_policy_methods *methods, 
 /* Take kvp_policy_allocate back. */
 void kvp_policy_deallocate(kvp_policy *self, size_t size);
 
+kvp_policy *kvp_adaptive_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
 kvp_policy *kvp_fifo_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
 
 #endif
