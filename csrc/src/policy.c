@@ -24,12 +24,26 @@ kvp_policy *kvp_policy_new(const kvp_policy_config *config, kvp_block_table *tab
     switch (config->kind) {
     case KVP_POLICY_FIFO:
         return kvp_fifo_new(config, table, first_end);
+    case KVP_POLICY_LFU:
+        return kvp_lfu_new(config, table, first_end);
+    case KVP_POLICY_SLRU:
+        return kvp_slru_new(config, table, first_end);
+    case KVP_POLICY_S3FIFO:
+        return kvp_s3fifo_new(config, table, first_end);
+    case KVP_POLICY_SIEVE:
+        return kvp_sieve_new(config, table, first_end);
+    case KVP_POLICY_ARC:
+        return kvp_arc_new(config, table, first_end);
+    case KVP_POLICY_MULTI_LRU:
+        return kvp_multi_lru_new(config, table, first_end);
     case KVP_POLICY_ADAPTIVE:
         return kvp_adaptive_new(config, table, first_end);
-    default:
-        KVP_ASSERT(false);
-        return NULL;
+    case KVP_POLICY_LRU:
+    case KVP_NUM_POLICIES:
+        break;
     }
+    KVP_ASSERT(false);
+    return NULL;
 }
 
 const char *kvp_policy_check(const kvp_policy *self) {

@@ -16,13 +16,19 @@ static uint64_t evicted[MAX_BLOCKS]; /* by the last allocate */
 static uint32_t num_evicted;
 static int64_t now;
 
-static void begin_with(int32_t num_blocks, bool keeps_duplicates) {
+static void begin_as(int32_t num_blocks, bool keeps_duplicates, kvp_policy_kind policy) {
     kvp_pool_config config = {.num_blocks = num_blocks,
                               .keeps_duplicates = keeps_duplicates,
                               .event_capacity = 1024,
-                              .secret = {0x0123456789ABCDEF, 0xFEDCBA9876543210}};
+                              .secret = {0x0123456789ABCDEF, 0xFEDCBA9876543210},
+                              .policy = policy,
+                              .ghost_factor = 2};
     KVP_EXPECT(num_blocks <= MAX_BLOCKS && kvp_pool_init(&pool, &config) == KVP_OK);
     now = 0;
+}
+
+static void begin_with(int32_t num_blocks, bool keeps_duplicates) {
+    begin_as(num_blocks, keeps_duplicates, KVP_POLICY_LRU);
 }
 
 static void begin(int32_t num_blocks) {

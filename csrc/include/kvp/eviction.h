@@ -7,8 +7,8 @@
  * Errors:    only kvp_eviction_init can fail (KVP_NO_MEMORY).
  *
  * Invariants:
- *   a cached block is parked, or in the list of its level, or, if there is a policy and its level is the default, the policy's
- *   with a policy, the list of the default level is empty
+ *   a cached block is parked, or in the list of its level, or, if there is a policy and its level is the default, the
+ *   policy's with a policy, the list of the default level is empty
  *   policy->count = cached blocks of the default level that are not parked
  */
 #ifndef KVP_EVICTION_H

@@ -1,13 +1,14 @@
 /*
- * What:      the most recent of many hashes, each with a number, found by hash: what policies remember of blocks that are
- *            gone. A ring, so that the oldest is forgotten for the newest, with an index of chains.
- * Cost:      O(1); 16 bytes an entry and 4 to 8 for the index. Fixed at construction. Adding touches one bucket and the next
- *            entry: what falls out of the ring is not looked for, its chains just end there.
+ * What:      the most recent of many hashes, each with a number, found by hash: what policies remember of blocks that
+ *            are gone. A ring, so that the oldest is forgotten for the newest, with an index of chains.
+ * Cost:      O(1); 16 bytes an entry and 4 to 8 for the index. Fixed at construction. Adding touches one bucket and
+ *            the next entry: what falls out of the ring is not looked for, its chains just end there.
  * Ownership: owns its arrays.
  * Locking:   none here; the caller holds the pool's lock.
  * Errors:    only kvp_hash_ring_init can fail (KVP_NO_MEMORY).
  *
- * Buckets come from a multiply fold with a secret, as the places of the hash index do: chosen hashes make no long chain.
+ * Buckets come from a multiply fold with a secret, as the places of the hash index do: chosen hashes make no long
+ * chain.
  *
  * Invariants:
  *   entries in use lie in positions [oldest, newest) of the ring; newest - oldest <= capacity

@@ -1,16 +1,17 @@
 /*
  * What:      what an eviction policy is: the order in which the cached blocks of the default level go. Each policy is a
  *            file in src/policies; LRU needs none, it is the list of its level.
- * Cost:      every method is O(1) for each block, amortised: what a call looks at and leaves for later, it looks at once
- *            for each time the block came back.
+ * Cost:      every method is O(1) for each block, amortised: what a call looks at and leaves for later, it looks at
+ *            once for each time the block came back.
  * Ownership: a policy owns its state; it borrows the rows, and may link cached blocks through prev and next.
  * Locking:   none here; the caller holds the pool's lock. Time is passed in, and nothing is random.
  * Errors:    only kvp_policy_new can fail (NULL). Methods cannot.
  *
  * A block's life, as a policy sees it:
  *   admit -> { add -> remove, with a hit where it was asked for } ... -> next, or remove, or neither -> leave
- * Blocks that are released together are added last block first. next() may name a block that others continue: kvp_eviction
- * sets it aside, and gives it back with add_next when the last of them has gone. So no policy needs to know lineage.
+ * Blocks that are released together are added last block first. next() may name a block that others continue:
+ * kvp_eviction sets it aside, and gives it back with add_next when the last of them has gone. So no policy needs to
+ * know lineage.
  *
  * Invariants (kvp_policy_check):
  *   count = blocks that were added, and not removed or named by next since
@@ -33,7 +34,6 @@ typedef enum kvp_policy_kind {
     KVP_POLICY_SIEVE,
     KVP_POLICY_ARC,
     KVP_POLICY_MULTI_LRU,
-    KVP_POLICY_LINEAGE,
     KVP_POLICY_ADAPTIVE,
     KVP_NUM_POLICIES
 } kvp_policy_kind;
@@ -51,7 +51,7 @@ typedef struct kvp_policy_methods {
     void (*remove)(kvp_policy *self, int32_t id);
     /* Take out the block that goes next. count > 0. */
     int32_t (*next)(kvp_policy *self);
-    /* A block that next() named, and that was set aside: it goes before all others. */
+    /* A block that next() named, and that was set aside: it is the first of its kind to go. */
     void (*add_next)(kvp_policy *self, int32_t id);
     /* All that one release gave back has been added. NULL: of no interest. */
     void (*released)(kvp_policy *self);

@@ -1,11 +1,12 @@
 /*
- * Reuse-hazard lists. A block's class says how often it was asked for, remembered after eviction in a ring of ghosts; of one
- * that nobody asked for yet, how long the request was that made it and how often the blocks before it were asked for; and
- * what its callers hinted. Blocks of one class that come back together form a segment; each class is a list of segments,
- * oldest to newest. The segment that is worth least, as reuse_hazard.h has learned, goes first, its last block first. Worth
- * rises and falls with age, so the candidates are both ends of each list.
+ * Reuse-hazard lists. A block's class says how often it was asked for, remembered after eviction in a ring of ghosts;
+ * of one that nobody asked for yet, how long the request was that made it and how often the blocks before it were
+ * asked for; and what its callers hinted. Blocks of one class that come back together form a segment; each class is a
+ * list of segments, oldest to newest. The segment that is worth least, as reuse_hazard.h has learned, goes first, its
+ * last block first. Worth rises and falls with age, so the candidates are both ends of each list.
  *
- * What was chosen on the conversation trace, and on generated ones: the numbers in the defines below and in reuse_hazard.c.
+ * What was chosen on the conversation trace, and on generated ones: the numbers in the defines below and in
+ * reuse_hazard.c.
  */
 #include "kvp/check.h"
 #include "kvp/lru_list.h"
@@ -162,7 +163,8 @@ static void start_samples(adaptive *self) {
     self->stride = 1;
 }
 
-/* Take the block as a sample; when there are twice as many as wanted, every other one goes, and the rest comes half as dense. */
+/* Take the block as a sample; when there are twice as many as wanted, every other one goes, and the rest comes half
+ * as dense. */
 static void take_sample(adaptive *self, int32_t id) {
     self->samples[self->num_samples++] = id;
     if (self->num_samples == 2 * SAMPLES) {

@@ -18,6 +18,12 @@ kvp_policy *kvp_policy_allocate(size_t size, const kvp_policy_methods *methods, 
 void kvp_policy_deallocate(kvp_policy *self, size_t size);
 
 kvp_policy *kvp_adaptive_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
+kvp_policy *kvp_arc_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
 kvp_policy *kvp_fifo_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
+kvp_policy *kvp_lfu_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
+kvp_policy *kvp_multi_lru_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
+kvp_policy *kvp_s3fifo_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
+kvp_policy *kvp_sieve_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
+kvp_policy *kvp_slru_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
 
 #endif

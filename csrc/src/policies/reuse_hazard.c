@@ -160,8 +160,8 @@ static void count_all(kvp_reuse_hazard *self, int64_t now) {
     self->counted = now;
 }
 
-/* Hits a second at each age: those of the class as far as it was seen; where it was not, those of all classes, made higher or
- * lower as the class's are on the whole. */
+/* Hits a second at each age: those of the class as far as it was seen; where it was not, those of all classes, made
+ * higher or lower as the class's are on the whole. */
 static void smooth(const kvp_reuse_hazard *self, const kvp_hazard_class *class, float hazard[KVP_HAZARD_AGES]) {
     const kvp_hazard_class *all = &self->all;
     float share = self->seen_all > PRIOR ? PRIOR / self->seen_all : 1, hits = SCALE, expected = SCALE;

@@ -1,16 +1,16 @@
 /*
- * What:      how likely blocks of a class are to be asked for again, by the time since they were released; learned from a
- *            sample of them. From it the worth of keeping a block: the largest ratio, over all horizons, of the probability
- *            of a reuse until then to the expected time that it takes up room until then (Gittins' index; the hit
- *            density of Beckmann, Chen and Cidon, NSDI 2018, over classes instead of single features).
- * Cost:      O(1) for each observation; a refresh is O(classes * ages^2) for classes that are in use, and O(cohorts) for each
- *            of them. Some 1.2 MB.
+ * What:      how likely blocks of a class are to be asked for again, by the time since they were released; learned
+ *            from a sample of them. From it the worth of keeping a block: the largest ratio, over all horizons, of
+ *            the probability of a reuse until then to the expected time that it takes up room until then (Gittins'
+ *            index; the hit density of Beckmann, Chen and Cidon, NSDI 2018, over classes instead of single features).
+ * Cost:      O(1) for each observation; a refresh is O(classes * ages^2) for classes that are in use, and O(cohorts)
+ *            for each of them. Some 1.2 MB.
  * Ownership: owns its arrays.
  * Locking:   none here; the caller holds the pool's lock. Time is passed in, in nanoseconds.
  * Errors:    only kvp_reuse_hazard_init can fail (KVP_NO_MEMORY).
  *
- * Observations that began one after another form a cohort. What they add to the exposure of their classes while they last is
- * counted for a cohort as a whole, at each refresh; what was left over is counted when one ends.
+ * Observations that began one after another form a cohort. What they add to the exposure of their classes while they
+ * last is counted for a cohort as a whole, at each refresh; what was left over is counted when one ends.
  *
  * Invariants (kvp_reuse_hazard_check):
  *   live[cohort][class] = observations in use of the cohort and class
@@ -68,15 +68,15 @@ void kvp_reuse_hazard_watch(kvp_reuse_hazard *self, uint64_t hash, uint32_t clas
 /* The block was asked for. */
 void kvp_reuse_hazard_reuse(kvp_reuse_hazard *self, uint64_t hash, int64_t now);
 
-/* Work the worths out again, for horizons of at least so many nanoseconds: what is hit sooner can be no reason to keep a
- * block, as nothing would be evicted meanwhile. What was learned before counts for a little less. */
+/* Work the worths out again, for horizons of at least so many nanoseconds: what is hit sooner can be no reason to
+ * keep a block, as nothing would be evicted meanwhile. What was learned before counts for a little less. */
 void kvp_reuse_hazard_refresh(kvp_reuse_hazard *self, int64_t shortest, int64_t now);
 
 /* NULL, or the broken invariant. */
 const char *kvp_reuse_hazard_check(const kvp_reuse_hazard *self);
 
-/* Number of the half octave that n >= 2 is in: [2, 3), [3, 4), [4, 6), [6, 8), ... are 2, 3, 4, 5, ...; 0 and 1 for 0 and
- * 1. */
+/* Number of the half octave that n >= 2 is in: [2, 3), [3, 4), [4, 6), [6, 8), ... are 2, 3, 4, 5, ...; 0 and 1 for 0
+ * and 1. */
 static inline uint32_t kvp_half_octave(uint64_t n) {
     if (n < 2)
         return (uint32_t)n;

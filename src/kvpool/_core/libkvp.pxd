@@ -125,7 +125,6 @@ cdef extern from "kvp/policy.h" nogil:
         KVP_POLICY_SIEVE
         KVP_POLICY_ARC
         KVP_POLICY_MULTI_LRU
-        KVP_POLICY_LINEAGE
         KVP_POLICY_ADAPTIVE
 
 

@@ -44,7 +44,7 @@ cdef kvp_policy_kind parse_policy(object eviction) except *:
         "sieve": KVP_POLICY_SIEVE,
         "arc": KVP_POLICY_ARC,
         "multi_lru": KVP_POLICY_MULTI_LRU,
-        "lineage": KVP_POLICY_LINEAGE,
+        "lineage": KVP_POLICY_LRU,
         "adaptive": KVP_POLICY_ADAPTIVE,
     }[eviction]
 
