@@ -21,8 +21,18 @@ OPENING = ["What:", "Cost:", "Ownership:", "Locking:", "Errors:"]
 
 # Who may be included by whom: a header sees those of its own layer and of the layers before it.
 C_LAYERS = [
-    {"types", "status", "check", "memory"},
-    {"block_table", "free_list", "lru_list", "seq_hash", "lineage_hash", "event_ring", "expiry_heap", "hint_table"}
+    {"types", "status", "check", "memory", "candidate"},
+    {
+        "block_table",
+        "free_list",
+        "lru_list",
+        "seq_hash",
+        "lineage_hash",
+        "event_ring",
+        "expiry_heap",
+        "hint_table",
+        "protection",
+    }
     | {"hash_index", "priority_buckets", "stats", "lease"},
     {"prefix_search", "hash_ring"},
     {"policy"},
@@ -34,15 +44,17 @@ C_LAYERS = [
     {"shared_pool"},
 ]
 # pool.h is one subject in several sources.
-POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset"}
+POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset", "pool_retention"}
 
 # Parts of kvpool, lowest first; a module imports from its own layer and from those before it. __init__ is the public
 # face, `from kvpool import BlockPool`.
 PYTHON_LAYERS = [
     {"errors", "types", "policies"},
     {"_core", "tokens"},
+    {"pressure"},
     {"__init__"},
     {"replay", "testing"},
+    {"report"},
     {"cli"},
     {"__main__"},
 ]

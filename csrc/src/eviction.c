@@ -29,6 +29,12 @@ void kvp_eviction_clear(kvp_eviction *self) {
     }
 }
 
+uint32_t kvp_eviction_lowest_level(const kvp_eviction *self) {
+    int32_t id = kvp_priority_buckets_first(&self->buckets);
+    uint32_t level = id == KVP_NO_BLOCK ? KVP_NUM_LEVELS : self->buckets.rows[id].level;
+    return self->policy && self->policy->count > 0 && level > KVP_DEFAULT_LEVEL ? KVP_DEFAULT_LEVEL : level;
+}
+
 int32_t kvp_eviction_take_next(kvp_eviction *self) {
     kvp_policy *policy = self->policy;
     int32_t id = kvp_priority_buckets_first(&self->buckets);

@@ -19,7 +19,14 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
                    kvp_hash_index_init(&self->index, &self->table, config->secret) == KVP_OK &&
                    kvp_expiry_heap_init(&self->expiries, n) == KVP_OK &&
                    kvp_hint_table_init(&self->hints, n) == KVP_OK &&
-                   kvp_event_ring_init(&self->events, config->event_capacity) == KVP_OK;
+                   kvp_event_ring_init(&self->events, config->event_capacity) == KVP_OK &&
+                   kvp_protection_init(&self->protection, n) == KVP_OK;
+    if (has_all && config->keeps_facts) {
+        self->facts = kvp_memory_new((size_t)n, sizeof *self->facts);
+        has_all = self->facts != NULL;
+    }
+    self->pins = has_all ? kvp_memory_new_lazy((size_t)n, sizeof *self->pins) : NULL;
+    has_all = has_all && self->pins;
     if (has_all && config->keeps_duplicates) {
         self->copies = kvp_memory_new((size_t)n, sizeof *self->copies);
         has_all = self->copies != NULL;
@@ -33,6 +40,9 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
 
 void kvp_pool_destroy(kvp_pool *self) {
     kvp_memory_free(self->copies, (size_t)self->table.num_blocks, sizeof *self->copies);
+    kvp_memory_free(self->pins, (size_t)self->table.num_blocks, sizeof *self->pins);
+    kvp_memory_free(self->facts, (size_t)self->table.num_blocks, sizeof *self->facts);
+    kvp_protection_destroy(&self->protection);
     kvp_event_ring_destroy(&self->events);
     kvp_hint_table_destroy(&self->hints);
     kvp_expiry_heap_destroy(&self->expiries);
@@ -70,7 +80,10 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     int32_t parent = kvp_block_parent(&rows[id]);
     if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
         kvp_eviction_add_next(&self->eviction, parent);
-    kvp_eviction_leave(&self->eviction, id, reason == KVP_REASON_CAPACITY);
+    if (KVP_UNLIKELY(self->protection.count > 0))
+        kvp_end_protection(self, id);
+    bool is_evicted = reason != KVP_REASON_RESET && reason != KVP_REASON_TRUNCATED;
+    kvp_eviction_leave(&self->eviction, id, is_evicted);
     kvp_expiry_heap_set(&self->expiries, id, KVP_NO_EXPIRY);
     rows[id].lineage = KVP_UNREGISTERED;
 }
@@ -89,22 +102,42 @@ void kvp_disown(kvp_pool *self, int32_t id) {
 
 /* Demote what has expired. */
 static void expire(kvp_pool *self) {
-    const kvp_block *rows = self->table.rows;
     int32_t id;
     while ((id = kvp_expiry_heap_pop_until(&self->expiries, self->now)) != KVP_NO_BLOCK) {
-        if (rows[id].level > KVP_DEFAULT_LEVEL)
-            kvp_eviction_set_level(&self->eviction, id, KVP_DEFAULT_LEVEL);
+        if (kvp_level_of(self, id) > KVP_DEFAULT_LEVEL)
+            kvp_set_level(self, id, KVP_DEFAULT_LEVEL);
     }
 }
 
-/* Evict the next block in order and return it, empty; blocks that others continue are set aside on the way. */
-static int32_t evict(kvp_pool *self) {
+void kvp_prepare_to_evict(kvp_pool *self) {
+    expire(self);
+    kvp_eviction_see_time(&self->eviction, self->now);
+}
+
+/* The block's turn came, but it is protected: it goes after all others. */
+static void spare(kvp_pool *self, int32_t id) {
+    self->protection.levels[id] = self->table.rows[id].level;
+    self->table.rows[id].level = KVP_PROTECTED_LEVEL;
+    kvp_priority_buckets_add_newest(&self->eviction.buckets, id);
+}
+
+/* Blocks that others continue, and those that are protected, are set aside on the way. */
+int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest) {
     kvp_block *rows = self->table.rows;
     for (;;) {
+        if (KVP_UNLIKELY(highest < KVP_PROTECTED_LEVEL) && kvp_eviction_lowest_level(&self->eviction) > highest)
+            return KVP_NO_BLOCK;
         int32_t id = kvp_eviction_take_next(&self->eviction);
-        KVP_ASSERT(id != KVP_NO_BLOCK); /* a parked block always has a cached descendant in some list */
+        if (KVP_UNLIKELY(id == KVP_NO_BLOCK)) {
+            KVP_ASSERT(self->num_cached == 0); /* a parked block always has a cached descendant in some list */
+            return id;
+        }
+        if (kvp_protection_has(&self->protection, id) && rows[id].level != KVP_PROTECTED_LEVEL) {
+            spare(self, id);
+            continue;
+        }
         if (KVP_LIKELY(rows[id].children == 0)) {
-            kvp_unregister(self, id, KVP_REASON_CAPACITY);
+            kvp_unregister(self, id, reason);
             self->num_cached--;
             return id;
         }
@@ -131,8 +164,7 @@ uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
         ids[i] = kvp_free_list_pop(&self->empty);
     }
     if (missing) {
-        expire(self);
-        kvp_eviction_see_time(&self->eviction, self->now);
+        kvp_prepare_to_evict(self);
         int32_t scout = kvp_priority_buckets_first(&self->eviction.buckets);
         if (scout == KVP_NO_BLOCK)
             scout = self->eviction.buckets.first_end; /* the policy has them all; it looks ahead for itself */
@@ -141,7 +173,7 @@ uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
         for (uint32_t i = 0; i < missing; i++) {
             if (missing - i > AHEAD)
                 scout = advance_scout(self, scout);
-            int32_t id = evict(self);
+            int32_t id = kvp_evict(self, KVP_REASON_CAPACITY, KVP_PROTECTED_LEVEL);
             ids[from_empty + i] = id;
             if (evicted)
                 evicted[i] = rows[id].hash;
@@ -190,6 +222,8 @@ static kvp_status release_mutable(kvp_pool *self, kvp_lease *lease) {
 }
 
 static kvp_status release_immutable(kvp_pool *self, const kvp_lease *lease) {
+    if (KVP_UNLIKELY(lease->is_pin))
+        kvp_unpin(self, lease);
     if (lease->is_chain)
         return kvp_let_go_chain(self, lease->ids, lease->count);
     const kvp_block *rows = self->table.rows;

@@ -37,6 +37,26 @@ static const char *check_references(const kvp_pool *self, uint32_t *owners) {
     return NULL;
 }
 
+/* Pins of each block: of live leases that are pins, and of pinned blocks that continue it. */
+static const char *check_pins(const kvp_pool *self, uint32_t *pins) {
+    const kvp_block *rows = self->table.rows;
+    int32_t pinned = 0;
+    for (const kvp_lease *lease = self->leases; lease; lease = lease->next)
+        for (uint32_t i = 0; lease->is_pin && i < lease->count; i++)
+            if (lease->ids[i] != KVP_NO_BLOCK)
+                pins[lease->ids[i]]++;
+    for (int32_t id = 0; id < self->table.num_blocks; id++)
+        if (self->pins[id] > 0 && kvp_block_parent(&rows[id]) != KVP_NO_BLOCK)
+            pins[kvp_block_parent(&rows[id])]++;
+    for (int32_t id = 0; id < self->table.num_blocks; id++) {
+        KVP_REQUIRE(pins[id] == self->pins[id], "a block miscounts its pins");
+        KVP_REQUIRE(pins[id] == 0 || rows[id].refs > 0, "a pinned block is not held");
+        pinned += pins[id] > 0;
+    }
+    KVP_REQUIRE(pinned == self->num_pinned, "the pinned blocks are miscounted");
+    return NULL;
+}
+
 static const char *check_lineage(const kvp_pool *self, uint32_t *children) {
     const kvp_block *rows = self->table.rows;
     for (int32_t id = 0; id < self->table.num_blocks; id++)
@@ -109,6 +129,11 @@ const char *kvp_pool_check(const kvp_pool *self, void *scratch) {
     if (!broken)
         broken = check_references(self, counts);
     memset(counts, 0, n * sizeof *counts);
+    if (!broken && self->num_pinned > 0)
+        broken = check_pins(self, counts);
+    memset(counts, 0, n * sizeof *counts);
+    if (!broken)
+        broken = kvp_protection_check(&self->protection);
     if (!broken)
         broken = check_lineage(self, counts);
     memset(counts, 0, n * sizeof *counts);

@@ -5,7 +5,7 @@
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
     kvp_pool_see_time(self, now);
-    kvp_eviction_hit(&self->eviction, lease->ids, found, self->now);
+    kvp_notice_hits(self, lease->ids, found);
     kvp_hold(self, lease, found);
     if (found > 0 && found < n)
         kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);
@@ -18,7 +18,7 @@ void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t 
 void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, lease->ids);
     kvp_pool_see_time(self, now);
-    kvp_eviction_hit(&self->eviction, lease->ids, n, self->now);
+    kvp_notice_hits(self, lease->ids, n);
     kvp_hold(self, lease, n);
     self->stats.scan_hashes_requested += n;
     self->stats.scan_blocks_returned += found;
@@ -27,7 +27,7 @@ void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n
 
 uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids) {
     uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, ids);
-    kvp_eviction_hit(&self->eviction, ids, n, self->now);
+    kvp_notice_hits(self, ids, n);
     kvp_eviction_begin_release(&self->eviction, 0, self->now);
     for (uint32_t i = 0; i < n; i++)
         if (ids[i] != KVP_NO_BLOCK)

@@ -99,9 +99,9 @@ static void add_copy(kvp_pool *self, int32_t id, int32_t oldest) {
 
 /* The larger of the retention that the block has and the one that the call asked for. */
 static void raise_retention(kvp_pool *self, int32_t id, uint32_t level, int64_t expiry) {
-    kvp_block *row = &self->table.rows[id];
-    if (level > row->level || (level == row->level && expiry > kvp_expiry_heap_time(&self->expiries, id))) {
-        kvp_eviction_set_level(&self->eviction, id, level);
+    uint32_t own = kvp_level_of(self, id);
+    if (level > own || (level == own && expiry > kvp_expiry_heap_time(&self->expiries, id))) {
+        kvp_set_level(self, id, level);
         kvp_expiry_heap_set(&self->expiries, id, expiry);
     }
 }
@@ -151,6 +151,10 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     int32_t parent = enrolment->parent;
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
     kvp_eviction_admit(&self->eviction, id);
+    if (KVP_UNLIKELY(self->facts != NULL)) {
+        uint32_t position = has_parent ? self->facts[parent].position + 1 : 0;
+        self->facts[id] = (kvp_block_facts){.last_access = self->now, .reuse_count = 0, .position = position};
+    }
     bool continues = has_parent && i > 0 && parent == before;
     if (*is_chain && i > 0 && !continues) {
         end_chain(self, ids, i);

@@ -10,6 +10,48 @@
 
 #include "kvp/pool.h"
 
+/* Give a registered block another level; one that is protected keeps its place, and gets the level when that ends. */
+static inline void kvp_set_level(kvp_pool *self, int32_t id, uint32_t level) {
+    if (KVP_UNLIKELY(self->table.rows[id].level == KVP_PROTECTED_LEVEL))
+        self->protection.levels[id] = (uint8_t)level;
+    else
+        kvp_eviction_set_level(&self->eviction, id, level);
+}
+
+/* The level that the block has but for its protection. */
+static inline uint32_t kvp_level_of(const kvp_pool *self, int32_t id) {
+    uint32_t level = self->table.rows[id].level;
+    return KVP_UNLIKELY(level == KVP_PROTECTED_LEVEL) ? self->protection.levels[id] : level;
+}
+
+/* A block that was spared has its own level again. It is not in a list. */
+static inline void kvp_end_protection(kvp_pool *self, int32_t id) {
+    self->table.rows[id].level = kvp_level_of(self, id) & 0x7F;
+    kvp_protection_drop(&self->protection, id);
+}
+
+/* Requests ask for these blocks; KVP_NO_BLOCK is passed over. What they were protected for has come. */
+static inline void kvp_notice_hits(kvp_pool *self, const int32_t *ids, uint32_t n) {
+    for (uint32_t i = 0; KVP_UNLIKELY(self->protection.count > 0) && i < n; i++) {
+        const kvp_block *row = &self->table.rows[ids[i]];
+        if (ids[i] == KVP_NO_BLOCK || row->level != KVP_PROTECTED_LEVEL)
+            continue;
+        bool is_in_list = row->refs == 0 && !kvp_block_is_parked(row);
+        if (is_in_list)
+            kvp_eviction_remove(&self->eviction, ids[i]);
+        kvp_end_protection(self, ids[i]);
+        if (is_in_list)
+            kvp_eviction_add(&self->eviction, ids[i]);
+    }
+    for (uint32_t i = 0; KVP_UNLIKELY(self->facts != NULL) && i < n; i++) {
+        if (ids[i] == KVP_NO_BLOCK)
+            continue;
+        self->facts[ids[i]].last_access = self->now;
+        self->facts[ids[i]].reuse_count += self->facts[ids[i]].reuse_count < UINT32_MAX;
+    }
+    kvp_eviction_hit(&self->eviction, ids, n, self->now);
+}
+
 /* One more reference. A block that leaves the inactive pool holds its parent as well. */
 static inline void kvp_acquire(kvp_pool *self, int32_t id) {
     kvp_block *rows = self->table.rows;
@@ -119,6 +161,16 @@ kvp_status kvp_take_from_leases(const kvp_segment *segments, uint32_t num_segmen
 
 /* After kvp_take_from_leases: leases that hold nothing any more are dead. */
 void kvp_close_emptied_leases(kvp_pool *self, const kvp_segment *segments, uint32_t num_segments);
+
+/* Demote what has expired, and tell the policy what time it is: before the first eviction of a call. */
+void kvp_prepare_to_evict(kvp_pool *self);
+
+/* Evict the next block in order whose level is at most `highest`; KVP_NO_BLOCK when there is none. It is empty then,
+ * and the caller's. */
+int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest);
+
+/* Take back what kvp_pool_pin counted for a lease. */
+void kvp_unpin(kvp_pool *self, const kvp_lease *lease);
 
 /* Take the identity of a cached block that is in no list any more. */
 void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason);

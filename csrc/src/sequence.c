@@ -98,7 +98,8 @@ static void set_count(kvp_sequence *self, uint32_t count) {
 
 #define MARK 0x80000000u /* in refs of cached blocks, which are 0 otherwise, while they are counted */
 
-/* How many cached blocks stop being available when these are held: those of them that are cached, and cached ancestors. */
+/* How many cached blocks stop being available when these are held: those of them that are cached, and cached
+ * ancestors. */
 static uint32_t count_cached(kvp_block *rows, const int32_t *ids, uint32_t n) {
     uint32_t cached = 0;
     for (uint32_t i = 0; i < n; i++)
@@ -125,7 +126,7 @@ kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots,
         available - count_cached(pool->table.rows, lease->ids, found) < (int64_t)(needed - found))
         return KVP_NOT_ENOUGH;
     kvp_pool_see_time(pool, now);
-    kvp_eviction_hit(&pool->eviction, lease->ids, found, pool->now);
+    kvp_notice_hits(pool, lease->ids, found);
     kvp_hold(pool, lease, found);
     if (found == 0)
         lease->is_chain = true;

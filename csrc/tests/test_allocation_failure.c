@@ -33,6 +33,11 @@ static const kvp_pool_config configs[] = {
     {.num_blocks = 1, .secret = {1, 2}},
     {.num_blocks = 100, .keeps_duplicates = true, .event_capacity = 10, .secret = {1, 2}},
     {.num_blocks = 100000, .keeps_duplicates = true, .event_capacity = 1000, .secret = {1, 2}},
+    {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_ADAPTIVE, .ghost_factor = 4},
+    {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_ARC, .ghost_factor = 1},
+    {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_S3FIFO, .ghost_factor = 1},
+    {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_MULTI_LRU, .ghost_factor = 1},
+    {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_LFU, .ghost_factor = 1},
 };
 
 static long num_allocations(const kvp_pool_config *config) {
@@ -45,8 +50,9 @@ static long num_allocations(const kvp_pool_config *config) {
 }
 
 KVP_TEST(a_pool_takes_one_allocation_for_each_array) {
-    KVP_EXPECT(num_allocations(&configs[0]) == 7); /* rows, empty, index, three of the heap, hints */
-    KVP_EXPECT(num_allocations(&configs[1]) == 9); /* and events, copies */
+    /* rows, empty, index, three of the heap, hints, three of the protection, pins */
+    KVP_EXPECT(num_allocations(&configs[0]) == 11);
+    KVP_EXPECT(num_allocations(&configs[1]) == 13); /* and events, copies */
 }
 
 /* Every allocation of the configuration fails once. */

@@ -6,6 +6,7 @@ from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
+from kvpool._core.pin import Pin
 from kvpool._core.pool import BlockPool
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool._core.sequence_batch import SequenceBatch
@@ -18,15 +19,18 @@ from kvpool.errors import (
     ForeignHandle,
     InvalidMutableBlock,
     NotEnoughBlocksAvailable,
+    PinLimitExceeded,
     ResetError,
     StaleHandle,
 )
-from kvpool.policies import EVICTION_POLICIES
+from kvpool.policies import EVICTION_POLICIES, Candidate, Candidates, EvictionPolicy
+from kvpool.pressure import BackgroundEvictor
 from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
 from kvpool.types import (
     Admission,
     BlockState,
     EvictedBlocks,
+    EvictionMode,
     EvictionReason,
     Hold,
     PoolEvent,
@@ -39,13 +43,18 @@ __all__ = [
     "EVICTION_POLICIES",
     "Admission",
     "AllocationTimeout",
+    "BackgroundEvictor",
     "BlockNotComplete",
     "BlockPool",
     "BlockPoolError",
     "BlockSequence",
     "BlockState",
+    "Candidate",
+    "Candidates",
     "CorruptionError",
     "EvictedBlocks",
+    "EvictionMode",
+    "EvictionPolicy",
     "EvictionReason",
     "ForeignHandle",
     "Hold",
@@ -55,6 +64,8 @@ __all__ = [
     "MutableBlock",
     "MutableBlocks",
     "NotEnoughBlocksAvailable",
+    "Pin",
+    "PinLimitExceeded",
     "PoolEvent",
     "PoolEventKind",
     "PoolStatus",

@@ -14,6 +14,7 @@ __all__ = [
     "ForeignHandle",
     "InvalidMutableBlock",
     "NotEnoughBlocksAvailable",
+    "PinLimitExceeded",
     "ResetError",
     "StaleHandle",
 ]
@@ -27,6 +28,14 @@ def _name(owner: object) -> str:
         return repr(owner)
     except Exception:
         return f"<{type(owner).__name__} without a usable repr>"
+
+
+def _list_holders(holders: Sequence[Hold]) -> str:
+    """Return the five largest holders as text."""
+    named = [f"{_name(hold.owner)} {hold.blocks} {hold.kind} ({hold.age:.1f} s)" for hold in holders[:5]]
+    if len(holders) > 5:
+        named.append(f"and {len(holders) - 5} more")
+    return ", ".join(named)
 
 
 class BlockPoolError(Exception):
@@ -77,14 +86,43 @@ class NotEnoughBlocksAvailable(BlockPoolError):
 
     def describe_holders(self) -> str:
         """Return the five largest holders as text."""
-        named = [f"{_name(hold.owner)} {hold.blocks} {hold.kind} ({hold.age:.1f} s)" for hold in self.holders[:5]]
-        if len(self.holders) > 5:
-            named.append(f"and {len(self.holders) - 5} more")
-        return ", ".join(named)
+        return _list_holders(self.holders)
 
 
 class AllocationTimeout(NotEnoughBlocksAvailable, TimeoutError):
     """The blocks did not become available before the timeout."""
+
+
+class PinLimitExceeded(BlockPoolError):
+    """More blocks would be pinned than the pool allows.
+
+    Parameters
+    ----------
+    wanted : int
+        Blocks that would be pinned in all.
+    limit : int
+        Blocks that may be pinned.
+    pinned : int
+        Blocks that are pinned.
+    holders : sequence of Hold
+        Who has pinned them, largest first.
+
+    Attributes
+    ----------
+    wanted, limit, pinned : int
+    holders : tuple of Hold
+    """
+
+    def __init__(self, wanted: int, limit: int, pinned: int, holders: Sequence[Hold] = ()) -> None:
+        self.wanted = wanted
+        self.limit = limit
+        self.pinned = pinned
+        self.holders = tuple(holders)
+        super().__init__(wanted, limit, pinned, self.holders)
+
+    def __str__(self) -> str:
+        text = f"{self.wanted} blocks would be pinned, but at most {self.limit} may be; {self.pinned} are"
+        return text + (f", by {_list_holders(self.holders)}" if self.holders else "")
 
 
 class BlockNotComplete(BlockPoolError):

@@ -35,7 +35,7 @@ def float_or_huge(value):
 
 @pytest.mark.parametrize("value", [0, -1, -(2**31), 2**31 - 101, 2**31 - 1, 2**31, 2**32, 2**63, 2**64, -(2**70)])
 def test_a_number_of_blocks_out_of_range_is_refused(value):
-    with pytest.raises(ValueError, match=rf"num_blocks = {value} is not in \[1, 2147483546\]"):
+    with pytest.raises(ValueError, match=rf"num_blocks = {value} is not in \[1, 2147483545\]"):
         BlockPool(value)
 
 
@@ -102,7 +102,7 @@ def test_tables_that_do_not_fit_into_memory_are_a_memory_error(run_python):
         import resource
         from kvpool import BlockPool
         resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-        for size in ({"num_blocks": 2**31 - 102}, {"num_blocks": 8, "event_capacity": 2**32}):
+        for size in ({"num_blocks": 2**31 - 103}, {"num_blocks": 8, "event_capacity": 2**32}):
             try:
                 BlockPool(**size)
             except MemoryError as error:

@@ -19,6 +19,8 @@ from kvpool import (
     BlockPool,
     BlockPoolError,
     BlockState,
+    EvictionMode,
+    EvictionPolicy,
     InvalidMutableBlock,
     NotEnoughBlocksAvailable,
     PoolEventKind,
@@ -80,20 +82,12 @@ NOT_YET = {
         ),
     ),
     "Performance Optimizations / Async Operations": Missing(NO_COROUTINES, ("AsyncBlockPool",)),
-    "Advanced Features / Custom Eviction Policies": Missing(
-        "the one policy is priority, then least recently used, with expiry",
-        ("EvictionPolicy", "BlockPool(policy=)", "BlockPool(eviction_policy=)"),
-    ),
     "Advanced Features / Block Prefetching": Missing(NO_COROUTINES, ("AsyncBlockPool",)),
-    "Advanced Features / Memory Pressure Handling": Missing(
-        "blocks are evicted when an allocation needs them, not ahead of it",
-        ("EvictionMode", "BlockPool.trigger_eviction"),
-    ),
     "Best Practices / 3. Error Recovery": Missing(NO_COROUTINES, ("AsyncBlockPool",)),
 }
 
 # Sections of which no part runs yet.
-NOT_AT_ALL = {"Performance Optimizations / Async Operations", "Advanced Features / Custom Eviction Policies"}
+NOT_AT_ALL = {"Performance Optimizations / Async Operations"}
 
 
 @pytest.fixture
@@ -322,6 +316,23 @@ def test_threads_share_a_pool_without_sharing_a_block():
     assert pool.available_blocks == 8
 
 
+def test_a_policy_says_which_blocks_should_go():
+    """Advanced Features / Custom Eviction Policies"""
+
+    class CustomEvictionPolicy(EvictionPolicy):
+        def should_evict(self, block):
+            return block.last_access_time < now - 300
+
+    now = 0.0
+    pool = BlockPool(num_blocks=3, eviction=CustomEvictionPolicy(), clock=lambda: now)
+    cache(pool, [1])
+    now = 400.0
+    cache(pool, [2])
+    cache(pool, [3])
+    pool.retain([1], priority=90)  # LRU with priorities would keep it
+    assert pool.allocate_blocks(1).evicted.sequence_hashes.tolist() == [1]
+
+
 def test_predicted_blocks_are_held_and_the_missing_ones_allocated(pool):
     """Advanced Features / Block Prefetching"""
 
@@ -335,6 +346,27 @@ def test_predicted_blocks_are_held_and_the_missing_ones_allocated(pool):
     ready = prefetch(predicted)
     assert ready.sequence_hashes.tolist() == predicted.tolist()
     assert pool.status().evictions == 0
+
+
+def test_pressure_is_met_by_evicting_more_or_less(pool):
+    """Advanced Features / Memory Pressure Handling"""
+
+    def handle_memory_pressure(pool):
+        usage = pool.usage_rate
+        if usage > 0.9:
+            return pool.trigger_eviction(EvictionMode.AGGRESSIVE)
+        if usage > 0.7:
+            return pool.trigger_eviction(EvictionMode.NORMAL)
+        return None
+
+    cache(pool, [1])
+    cache(pool, [2])
+    assert handle_memory_pressure(pool) is None
+    held = [pool.allocate_blocks(12)]
+    assert handle_memory_pressure(pool).sequence_hashes.tolist() == [1, 2]
+    cache(pool, [3])
+    held.append(pool.allocate_blocks(3))
+    assert handle_memory_pressure(pool).sequence_hashes.tolist() == [3]
 
 
 def test_usage_rate_tells_high_pressure_from_moderate(pool):

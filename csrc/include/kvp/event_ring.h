@@ -23,7 +23,9 @@ typedef enum kvp_reason {
     KVP_REASON_NONE = 0,
     KVP_REASON_CAPACITY = 1,
     KVP_REASON_RESET = 2,
-    KVP_REASON_TRUNCATED = 3
+    KVP_REASON_TRUNCATED = 3,
+    KVP_REASON_PRESSURE = 4,
+    KVP_REASON_AHEAD = 5
 } kvp_reason;
 
 typedef struct kvp_event {

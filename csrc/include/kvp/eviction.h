@@ -35,6 +35,9 @@ void kvp_eviction_destroy(kvp_eviction *self);
 /* Forget every block. Cannot fail. */
 void kvp_eviction_clear(kvp_eviction *self);
 
+/* Level of the block that goes next; KVP_NUM_LEVELS when there is none. */
+uint32_t kvp_eviction_lowest_level(const kvp_eviction *self);
+
 /* Take out the block that goes next; KVP_NO_BLOCK when there is none. */
 int32_t kvp_eviction_take_next(kvp_eviction *self);
 

@@ -45,6 +45,7 @@ typedef struct kvp_lease {
     bool is_mutable;               /* its blocks have no identity; it is their only owner */
     bool is_chain;                 /* each block but the first is a child of the one before: only the last is held */
     bool is_sequence;              /* it has blocks of both kinds, and a table */
+    bool is_pin;                   /* its blocks count as pinned */
     int32_t room[];                /* the ids without a table; then, if mutable, `gone` bytes */
 } kvp_lease;
 
@@ -80,6 +81,7 @@ static inline kvp_lease *kvp_lease_new(size_t n, bool is_mutable) {
     self->owner = NULL;
     self->registered = 0;
     self->is_sequence = false;
+    self->is_pin = false;
     self->count = (uint32_t)n;
     self->held = 0;
     atomic_init(&self->shares, 1);

@@ -11,6 +11,7 @@
  *   num_blocks = empty.count + num_mutable + num_active + num_cached
  *   num_cached = blocks in lists + parked blocks
  *   refs(b)    = live leases' entries that name b + active children of b, for every block
+ *   pins(b)    = entries of live pins that name b + pinned children of b; num_pinned = blocks with pins(b) > 0
  *   a registered hash is in the index once, under its oldest copy
  *   and those of every structure
  */
@@ -18,6 +19,7 @@
 #define KVP_POOL_H
 
 #include "kvp/block_table.h"
+#include "kvp/candidate.h"
 #include "kvp/event_ring.h"
 #include "kvp/eviction.h"
 #include "kvp/expiry_heap.h"
@@ -25,11 +27,13 @@
 #include "kvp/hash_index.h"
 #include "kvp/hint_table.h"
 #include "kvp/lease.h"
+#include "kvp/protection.h"
 #include "kvp/stats.h"
 
 typedef struct kvp_pool_config {
     int32_t num_blocks;      /* in [1, KVP_MAX_BLOCKS] */
     bool keeps_duplicates;   /* keep further copies of a hash instead of sharing the first */
+    bool keeps_facts;        /* for policies outside the core: 16 bytes a block */
     bool has_outer_lock;     /* whoever calls holds a lock that all callers share: the pool's own need not be one */
     uint64_t event_capacity; /* entries of the event ring; 0 records none */
     uint64_t secret[2];      /* random; where hashes go in the index */
@@ -42,6 +46,13 @@ typedef struct kvp_copies {
     int32_t older, newer; /* itself when it is the only one; meaningful while registered */
 } kvp_copies;
 
+/* What only policies outside the core want to know of a block; meaningful while it is registered. */
+typedef struct kvp_block_facts {
+    int64_t last_access; /* nanoseconds */
+    uint32_t reuse_count;
+    uint32_t position; /* blocks before it in its sequence */
+} kvp_block_facts;
+
 typedef struct kvp_pool {
     kvp_block_table table;
     kvp_free_list empty;
@@ -51,12 +62,16 @@ typedef struct kvp_pool {
     kvp_hint_table hints;
     kvp_event_ring events;
     kvp_stats stats;
-    kvp_copies *copies; /* owned; NULL unless duplicates are kept */
-    kvp_lease *leases;  /* borrowed; the live ones, newest first */
+    kvp_copies *copies;     /* owned; NULL unless duplicates are kept */
+    kvp_block_facts *facts; /* owned; by id; NULL unless they are kept */
+    kvp_protection protection;
+    uint32_t *pins;    /* owned; by id: pins that name it, and pinned blocks that continue it */
+    kvp_lease *leases; /* borrowed; the live ones, newest first */
     uint64_t num_leases;
     int32_t num_mutable; /* blocks */
     int32_t num_active;
     int32_t num_cached;
+    int32_t num_pinned;
     int64_t now; /* the latest time passed in, nanoseconds */
 } kvp_pool;
 
@@ -147,6 +162,35 @@ kvp_status kvp_pool_upgrade(kvp_pool *self, int32_t id, uint32_t generation, uin
 
 /* As if the registered ones among hashes[0 .. n) were matched and dropped; returns how many. ids is scratch for n. */
 uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids);
+
+/* Give the registered ones among hashes[0 .. n) this level and expiry; returns how many they are. */
+uint32_t kvp_pool_retain(kvp_pool *self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry, int64_t now);
+
+/* As kvp_pool_match_scattered, and count the blocks held by it as pinned, with those that they continue.
+ * KVP_NOT_ENOUGH, with nothing changed, when more than `limit` would be pinned: *wanted is how many. */
+kvp_status kvp_pool_pin(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t limit, int64_t now,
+                        kvp_lease *lease, int32_t *wanted);
+
+/* Spare the blocks of these prompts' prefixes from eviction, in place of those that were named before: they go when
+ * there are no others. hashes are those of all prompts, one after the other; ids is scratch for the longest. */
+void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *lengths, uint32_t num_prompts,
+                      int32_t *ids);
+
+/* Evict up to n cached blocks whose level is at most `highest`, in order; they are empty then. Returns how many, and
+ * writes what they were. */
+uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
+                        kvp_identity *evicted);
+
+/* Tell of up to max cached blocks, in the order in which they would go but for the policy; returns how many. Those that
+ * are protected, or set aside because others continue them, are left out. */
+uint32_t kvp_pool_candidates(const kvp_pool *self, kvp_candidate *candidates, uint32_t max);
+
+/* Let these blocks go before all others, the first one first. Those that are not what they were when the candidates were
+ * told, or are held, are passed over; returns how many were taken. */
+uint32_t kvp_pool_prefer(kvp_pool *self, const kvp_candidate *victims, uint32_t n);
+
+/* Take kvp_pool_prefer back for those that did not go. */
+void kvp_pool_end_preference(kvp_pool *self, const kvp_candidate *victims, uint32_t n);
 
 /* Reset every cached block. evicted has room for num_cached entries. KVP_OK, KVP_IN_USE, or KVP_RETRY when max_evicted
  * is too short. */

@@ -25,9 +25,10 @@ typedef struct kvp_stats {
     uint64_t match_blocks_returned;
     uint64_t scan_hashes_requested; /* by scattered matches */
     uint64_t scan_blocks_returned;
-    uint64_t touches;     /* blocks touched */
-    uint64_t resets;      /* blocks reset on request */
-    uint64_t corruptions; /* contradictions met where no error could be raised */
+    uint64_t touches;         /* blocks touched */
+    uint64_t resets;          /* blocks reset on request */
+    uint64_t evictions_ahead; /* blocks evicted before an allocation needed them */
+    uint64_t corruptions;     /* contradictions met where no error could be raised */
 } kvp_stats;
 
 static inline const char *kvp_stats_check(const kvp_stats *self) {

@@ -12,11 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define KVP_NO_BLOCK      (-1)
-#define KVP_NUM_LEVELS    101 /* priorities 0..100 */
-#define KVP_DEFAULT_LEVEL 35  /* TensorRT-LLM's default retention priority */
-#define KVP_TTL_LEVEL     100 /* level of a block that was given a time-to-live and no priority */
-#define KVP_NO_EXPIRY     INT64_MAX
+#define KVP_NO_BLOCK        (-1)
+#define KVP_MAX_PRIORITY    100
+#define KVP_NUM_LEVELS      102 /* priorities 0..100, and behind them those that are protected */
+#define KVP_PROTECTED_LEVEL 101
+#define KVP_DEFAULT_LEVEL   35  /* TensorRT-LLM's default retention priority */
+#define KVP_TTL_LEVEL       100 /* level of a block that was given a time-to-live and no priority */
+#define KVP_NO_EXPIRY       INT64_MAX
 
 /* The table keeps one row for each level behind those of the blocks, and row numbers are int32. */
 #define KVP_MAX_BLOCKS (INT32_MAX - KVP_NUM_LEVELS)

@@ -206,10 +206,14 @@ cdef class BlockSequence(Handle):
         self.check_live()
         cdef int64_t now = self.pool.now()
         cdef TokenBuffer tokens = as_token_buffer(token_ids)
-        self.check_live()  # reading the argument may have run anything
+        if self.pool.has_chooser:
+            self.check_live()
+            self.pool.make_way(kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + tokens.size))
+        self.check_live()  # reading the argument may have run anything, as may the policy
         self.write(tokens)
         if self.pool.append_written(&self.sequence, tokens.size, 0, now) != KVP_OK:
             raise self.shortage(self.sequence.num_tokens + tokens.size)
+        self.pool.watch()
         if self.flight_key is not None:
             self.track()
 
@@ -293,6 +297,10 @@ cdef class BlockSequence(Handle):
         self.check_live()
         cdef int64_t now = self.pool.now()
         self.check_live()
+        if self.pool.has_chooser:
+            self.pool.make_way(kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens)
+                               - self.lease.registered)
+            self.check_live()
         cdef uint32_t count = 0
         cdef uint32_t room = kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens) - self.lease.registered
         cdef BlockSequence child = new_sequence(<PoolReports>self.pool, self.sequence.salt,
@@ -303,6 +311,7 @@ cdef class BlockSequence(Handle):
         if self.pool.fork_blocks(&child.sequence, &self.sequence, now, <int32_t *>PyBytes_AS_STRING(copies),
                                  &count) != KVP_OK:
             raise (<PoolReports>self.pool).shortage(room, False)
+        self.pool.watch()
         return child, int32_array(copies[:8 * count]).reshape(-1, 2)
 
     def preempt(self):
@@ -347,6 +356,7 @@ cdef class BlockSequence(Handle):
         self.table_array = None
         if status != KVP_OK:
             raise_status(status, "a block of this sequence had no reference to give back")
+        self.pool.watch()
 
     def check_invariants(self):
         """Check tokens, hashes and blocks against each other, O(num_tokens).
@@ -377,6 +387,7 @@ cdef BlockSequence open_sequence(PoolReports pool, object token_ids, uint64_t sa
                                  bint commits_on_append, object owner):
     cdef TokenBuffer tokens = as_token_buffer(token_ids)
     cdef BlockSequence self
+    cdef uint32_t matchable
     cdef int64_t now = pool.now()
     if tokens.size == 0:
         raise ValueError("token_ids is empty: a sequence has at least 1 token")
@@ -387,7 +398,12 @@ cdef BlockSequence open_sequence(PoolReports pool, object token_ids, uint64_t sa
         raise MemoryError(f"no memory for a sequence of {tokens.size + lookahead} tokens")
     self.write(tokens)
     kvp_sequence_count_in(&self.sequence, tokens.size)
+    if pool.has_chooser:
+        matchable = <uint32_t>((tokens.size - 1) // pool.block_size)
+        pool.make_way(<int64_t>kvp_sequence_blocks_for(&self.sequence, tokens.size + lookahead)
+                      - pool.find_prefix(self.sequence.hashes, matchable, self.lease.ids))
     if pool.open_blocks(&self.sequence, lookahead, now) != KVP_OK:
         raise self.shortage(self.sequence.num_tokens + lookahead)
     self.track()
+    pool.watch()
     return self

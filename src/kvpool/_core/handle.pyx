@@ -88,6 +88,7 @@ cdef class Handle:
         status = self.pool.release(self.lease, hint)
         if status != KVP_OK:
             raise_status(status, "a block of this handle had no reference to give back")
+        self.pool.watch()
 
     @property
     def owner(self):

@@ -11,6 +11,10 @@ cdef extern from "kvp/types.h" nogil:
     const int32_t KVP_NO_BLOCK
     const int32_t KVP_MAX_BLOCKS
     const int KVP_NUM_LEVELS
+    const int KVP_MAX_PRIORITY
+    const int KVP_DEFAULT_LEVEL
+    const int KVP_PROTECTED_LEVEL
+    const int KVP_TTL_LEVEL
     const int64_t KVP_NO_EXPIRY
 
 
@@ -70,6 +74,12 @@ cdef extern from "kvp/event_ring.h" nogil:
                                  uint64_t *first)
 
 
+cdef extern from "kvp/event_ring.h" nogil:
+    ctypedef enum kvp_reason:
+        KVP_REASON_PRESSURE
+        KVP_REASON_AHEAD
+
+
 cdef extern from "kvp/stats.h" nogil:
     ctypedef struct kvp_stats:
         uint64_t allocations
@@ -83,6 +93,7 @@ cdef extern from "kvp/stats.h" nogil:
         uint64_t scan_blocks_returned
         uint64_t touches
         uint64_t resets
+        uint64_t evictions_ahead
         uint64_t corruptions
 
 
@@ -99,6 +110,7 @@ cdef extern from "kvp/lease.h" nogil:
         kvp_id_table *table
         uint32_t registered
         bint is_sequence
+        bint is_pin
         const void *owner
         int64_t since
         uint32_t count
@@ -128,10 +140,27 @@ cdef extern from "kvp/policy.h" nogil:
         KVP_POLICY_ADAPTIVE
 
 
+cdef extern from "kvp/candidate.h" nogil:
+    const char *KVP_RANK_CAPSULE
+
+    ctypedef struct kvp_candidate:
+        uint64_t hash
+        int64_t last_access
+        int32_t id
+        uint32_t generation
+        uint32_t reuse_count
+        uint32_t position
+        uint32_t priority
+        uint32_t is_continued
+
+    ctypedef void (*kvp_rank_function)(const kvp_candidate *blocks, size_t n, double *scores, void *context) noexcept
+
+
 cdef extern from "kvp/pool.h" nogil:
     ctypedef struct kvp_pool_config:
         int32_t num_blocks
         bint keeps_duplicates
+        bint keeps_facts
         bint has_outer_lock
         uint64_t event_capacity
         uint64_t secret[2]
@@ -149,6 +178,7 @@ cdef extern from "kvp/pool.h" nogil:
         int32_t num_mutable
         int32_t num_active
         int32_t num_cached
+        int32_t num_pinned
 
     ctypedef struct kvp_identity:
         uint64_t hash
@@ -196,6 +226,16 @@ cdef extern from "kvp/pool.h" nogil:
     kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted)
     kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes,
                                      kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted)
+    uint32_t kvp_pool_retain(kvp_pool *self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry, int64_t now)
+    kvp_status kvp_pool_pin(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t limit, int64_t now,
+                            kvp_lease *lease, int32_t *wanted)
+    void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *lengths, uint32_t num_prompts,
+                          int32_t *ids)
+    uint32_t kvp_pool_candidates(const kvp_pool *self, kvp_candidate *candidates, uint32_t max)
+    uint32_t kvp_pool_prefer(kvp_pool *self, const kvp_candidate *victims, uint32_t n)
+    void kvp_pool_end_preference(kvp_pool *self, const kvp_candidate *victims, uint32_t n)
+    uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
+                            kvp_identity *evicted)
     const char *kvp_pool_check(const kvp_pool *self, void *scratch)
 
 

@@ -28,8 +28,12 @@ class BlockPool(PoolEviction):
         duplicates: Literal["share", "keep"] = "share",
         clock: Callable[[], float] | None = None,
         event_capacity: int = 0,
-        eviction: str = "lru",
+        eviction: object = "lru",
         ghost_factor: int = 4,
+        max_pinned_blocks: int | None = None,
+        high_watermark: float = 0.9,
+        low_watermark: float = 0.7,
+        on_pressure: Callable[[BlockPool, bool], object] | None = None,
         name: str = "",
     ) -> BlockPool: ...
     def __reduce__(self) -> NoReturn: ...

@@ -15,7 +15,7 @@ from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
-from kvpool._core.pool_eviction cimport PoolEviction, parse_policy
+from kvpool._core.pool_eviction cimport PoolEviction
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport new_scattered_blocks
@@ -37,7 +37,7 @@ cdef class BlockPool(PoolEviction):
     Parameters
     ----------
     num_blocks : int
-        Blocks of the pool, in [1, 2**31 - 102].
+        Blocks of the pool, in [1, 2**31 - 103].
     block_size : int, default 16
         Tokens of a block, in [1, 2**20].
     duplicates : {"share", "keep"}, default "share"
@@ -47,10 +47,19 @@ cdef class BlockPool(PoolEviction):
         Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
     event_capacity : int, default 0
         Registrations and removals that are remembered for :meth:`events`; 0 remembers none.
-    eviction : str, default "lru"
-        The order in which cached blocks of the default priority go: one of ``EVICTION_POLICIES``.
+    eviction : str or EvictionPolicy or capsule, default "lru"
+        The order in which cached blocks of the default priority go: one of ``EVICTION_POLICIES``, or a policy of your
+        own, which costs 16 bytes a block; see :class:`EvictionPolicy`. A capsule named ``kvpool.rank.v1`` has a C
+        function as ``kvp/candidate.h`` declares it.
     ghost_factor : int, default 4
         Evicted blocks that the ``adaptive`` policy remembers, for each block of the pool, in [1, 64]; 24 bytes each.
+    max_pinned_blocks : int, optional
+        Blocks that :meth:`pin` may keep, half of the pool by default.
+    high_watermark, low_watermark : float, default 0.9 and 0.7
+        Shares of the blocks that are held, 0 < low <= high <= 1, between which pressure becomes high and low again.
+    on_pressure : callable, optional
+        Called with the pool and a bool, True when pressure has become high and False when it is low again, after the
+        call in which that happened (the next one, if a handle was dropped), outside the lock.
     name : str, default ""
         For people who look at several pools.
 
@@ -79,11 +88,12 @@ cdef class BlockPool(PoolEviction):
     """
 
     def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=0,
-                  eviction="lru", ghost_factor=4, name=""):
+                  eviction="lru", ghost_factor=4, max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7,
+                  on_pressure=None, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint64_t events = parse_int(event_capacity, "event_capacity", 0, 2**32)
         cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
-        cdef kvp_policy_kind policy = parse_policy(eviction)
+        cdef kvp_policy_kind policy = self.set_policy(eviction)
         self.block_size = parse_block_size(block_size)
         if not isinstance(duplicates, str) or duplicates not in ("share", "keep"):
             raise ValueError(f"duplicates = {duplicates!r} is neither 'share' nor 'keep'")
@@ -94,8 +104,9 @@ cdef class BlockPool(PoolEviction):
         self.name = name
         self.duplicates = duplicates
         self.clock = clock
-        self.eviction = eviction
-        self.create(blocks, duplicates == "keep", events, policy, ghosts, os.urandom(16))
+        self.num_blocks = blocks
+        self.set_limits(max_pinned_blocks, high_watermark, low_watermark, on_pressure)
+        self.create(blocks, duplicates == "keep", events, policy, ghosts, self.has_chooser, os.urandom(16))
 
     def __reduce__(self):
         raise TypeError("BlockPool cannot be copied or pickled: its handles belong to it")
@@ -142,6 +153,8 @@ cdef class BlockPool(PoolEviction):
         patience = 0 if timeout is None else parse_seconds(timeout, "timeout", True)
         if count == 0:
             return new_mutable_blocks(self, NULL, owner, None)
+        if self.has_chooser:
+            self.make_way(count)
         now = self.now()
         lease = new_lease(count, True, owner)
         blocks = new_mutable_blocks(self, lease, owner, None)
@@ -161,6 +174,7 @@ cdef class BlockPool(PoolEviction):
             raise self.shortage(n, timeout is not None)
         if status != KVP_OK:
             raise_status(status, "no memory to wait for blocks")
+        self.watch()
         if num_evicted:
             blocks.evicted_hashes = evicted if len(evicted) == 8 * num_evicted else evicted[:8 * num_evicted]
         return blocks
@@ -205,13 +219,13 @@ cdef class BlockPool(PoolEviction):
         cdef kvp_status status
         owner = registration.first_owner()
         if priority is not None:
-            registration.arguments.level = parse_int(priority, "priority", 0, KVP_NUM_LEVELS - 1)
+            registration.arguments.level = parse_int(priority, "priority", 0, KVP_MAX_PRIORITY)
         lifetime = 0 if ttl is None else parse_seconds(ttl, "ttl", False)
         now = self.now()
         if ttl is not None and lifetime < INT64_MAX - now:
             registration.arguments.expiry = now + lifetime
         elif ttl is not None and priority is None:
-            registration.arguments.level = KVP_NUM_LEVELS - 1  # a time-to-live without end
+            registration.arguments.level = KVP_TTL_LEVEL  # a time-to-live without end
         registration.take_hashes(self, sequence_hashes)
         if registration.count == 0:
             return new_immutable_blocks(self, NULL, owner)
@@ -247,7 +261,9 @@ cdef class BlockPool(PoolEviction):
             self.hold_prefix(argument.data, argument.count, now, lease)
         finally:
             close_hashes(&argument)
-        return new_immutable_blocks(self, lease, owner)
+        held = new_immutable_blocks(self, lease, owner)
+        self.watch()
+        return held
 
     def match_scattered(self, hashes, *, owner=None):
         """Hold every registered one among the hashes, going on after misses.
@@ -319,12 +335,13 @@ cdef class BlockPool(PoolEviction):
     def touch(self, hashes):
         """Make the registered ones among the hashes the most recently used; return how many they are."""
         cdef HashArgument argument
+        cdef int64_t now = self.now()
         cdef int32_t *ids
         cdef uint32_t found
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
             ids = new_ids(argument.count)
-            found = self.touch_hashes(argument.data, argument.count, ids)
+            found = self.touch_hashes(argument.data, argument.count, now, ids)
             PyMem_Free(ids)
         finally:
             close_hashes(&argument)

@@ -8,9 +8,9 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from kvpool._core.libkvp cimport (kvp_event, kvp_identity, kvp_lease, kvp_policy_kind, kvp_pool, kvp_registration,
-                                  kvp_segment, kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status,
-                                  kvp_step)
+from kvpool._core.libkvp cimport (kvp_candidate, kvp_event, kvp_identity, kvp_lease, kvp_policy_kind, kvp_pool,
+                                  kvp_reason, kvp_registration, kvp_segment, kvp_sequence, kvp_sequence_batch,
+                                  kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 
 
 # Numbers of one moment.
@@ -20,6 +20,7 @@ cdef struct Counts:
     int32_t cached
     int32_t active
     int32_t mutable
+    int32_t pinned
     uint64_t waiting
     uint64_t leases
     uint64_t next_event
@@ -32,6 +33,7 @@ cdef struct HoldRecord:
     uint32_t blocks
     bint is_mutable
     bint is_sequence
+    bint is_pin
 
 
 cdef class PoolCore:
@@ -41,10 +43,18 @@ cdef class PoolCore:
     cdef object clock              # kept alive for now(); None: the system's steady clock
     cdef dict flights              # hash of the block that a sequence computes next -> weak reference to it
     cdef Py_ssize_t flights_limit  # entries at which dead ones are thrown out
+    cdef int32_t high_count        # held blocks at which pressure is high; -1: nobody wants to know
+    cdef int32_t low_count         # and at which it is low again
+    cdef bint is_high
+    cdef object on_pressure        # kept alive: called when pressure gets high or low again
+    cdef int32_t reserve           # empty blocks below which `wake` is called; 0: none
+    cdef object wake               # kept alive
+    cdef bint is_awake             # it was called, and evict_ahead was not since
+    cdef bint has_chooser          # a policy outside the core is asked before blocks are evicted
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bytes secret) except -1
+                    uint32_t ghost_factor, bint keeps_facts, bytes secret) except -1
     cdef int64_t now(self) except? -1
     cdef void drop(self, kvp_lease *lease) noexcept
     cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil
@@ -59,12 +69,27 @@ cdef class PoolCore:
     cdef void hold_each(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
     cdef uint32_t find_prefix(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
     cdef uint32_t find_each(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
-    cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
+    cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int64_t now, int32_t *ids) noexcept nogil
     cdef kvp_status share(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
     cdef kvp_status join(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease,
                          uint32_t *at) noexcept nogil
     cdef kvp_status upgrade(self, int32_t id, uint32_t generation, uint64_t hash, int64_t now,
                             kvp_lease *lease) noexcept nogil
+    cdef int make_way(self, int64_t n) except -1
+    cdef uint32_t read_candidates(self, kvp_candidate *candidates, uint32_t room) noexcept nogil
+    cdef int end_way(self) except -1
+    cdef void end_preference(self, const kvp_candidate *victims, uint32_t n) noexcept nogil
+    cdef uint32_t prefer(self, const kvp_candidate *victims, uint32_t n) noexcept nogil
+    cdef int watch(self) except -1
+    cdef void tell_pressure(self) noexcept
+    cdef uint32_t retain_hashes(self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry,
+                                int64_t now) noexcept nogil
+    cdef kvp_status pin_hashes(self, const uint64_t *hashes, uint32_t n, int32_t limit, int64_t now, kvp_lease *lease,
+                               int32_t *wanted) noexcept nogil
+    cdef void protect_prompts(self, const uint64_t *hashes, const uint32_t *lengths, uint32_t n,
+                              int32_t *ids) noexcept nogil
+    cdef uint32_t evict_some(self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
+                             kvp_identity *evicted) noexcept nogil
     cdef kvp_status reset_all(self, kvp_identity *evicted, uint32_t room, uint32_t *count) noexcept nogil
     cdef kvp_status reset_some(self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes, kvp_identity *evicted,
                                uint32_t room, uint32_t *count) noexcept nogil

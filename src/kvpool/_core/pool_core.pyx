@@ -44,9 +44,10 @@ cdef class PoolCore:
     def __cinit__(self, *args, **kwargs):
         if type(self).__name__ != "BlockPool":  # final, so only the real one has its name and this base
             raise TypeError(f"{type(self).__name__} is only the base of BlockPool")
+        self.high_count = -1
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bytes secret) except -1:
+                    uint32_t ghost_factor, bint keeps_facts, bytes secret) except -1:
         cdef kvp_pool_config config
         cdef kvp_shared_pool *shared
         config.num_blocks = num_blocks
@@ -55,6 +56,7 @@ cdef class PoolCore:
         config.event_capacity = event_capacity
         config.policy = policy
         config.ghost_factor = ghost_factor
+        config.keeps_facts = keeps_facts
         memcpy(config.secret, <const char *>secret, sizeof(config.secret))
         shared = <kvp_shared_pool *>PyMem_Malloc(sizeof(kvp_shared_pool))
         if shared == NULL or kvp_shared_pool_init(shared, &config) != KVP_OK:
@@ -178,8 +180,9 @@ cdef class PoolCore:
         kvp_shared_pool_leave(self.shared)
         return found
 
-    cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil:
+    cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int64_t now, int32_t *ids) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
+        kvp_pool_see_time(&self.shared.pool, now)
         cdef uint32_t found = kvp_pool_touch(&self.shared.pool, hashes, n, ids)
         kvp_shared_pool_leave(self.shared)
         return found
@@ -203,6 +206,81 @@ cdef class PoolCore:
         cdef kvp_status status = kvp_pool_upgrade(&self.shared.pool, id, generation, hash, now, lease)
         kvp_shared_pool_leave(self.shared)
         return status
+
+    cdef int make_way(self, int64_t n) except -1:
+        """Ask the policy which blocks are to go, before a call that takes n."""
+        return 0
+
+    cdef int end_way(self) except -1:
+        """Forget what the policy said, after that call."""
+        return 0
+
+    cdef void end_preference(self, const kvp_candidate *victims, uint32_t n) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        kvp_pool_end_preference(&self.shared.pool, victims, n)
+        kvp_shared_pool_leave(self.shared)
+
+    cdef uint32_t read_candidates(self, kvp_candidate *candidates, uint32_t room) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t count = kvp_pool_candidates(&self.shared.pool, candidates, room)
+        kvp_shared_pool_leave(self.shared)
+        return count
+
+    cdef uint32_t prefer(self, const kvp_candidate *victims, uint32_t n) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t taken = kvp_pool_prefer(&self.shared.pool, victims, n)
+        kvp_shared_pool_leave(self.shared)
+        return taken
+
+    cdef int watch(self) except -1:
+        """Tell those who want to know, after a call, that pressure has become high or low, or empty blocks few."""
+        # Read without the lock: the next call looks again.
+        cdef int32_t held = self.shared.pool.num_active + self.shared.pool.num_mutable
+        cdef bint is_high
+        if self.has_chooser:
+            self.end_way()
+        if self.reserve > 0 and not self.is_awake and self.shared.pool.empty.count < self.reserve:
+            self.is_awake = True
+            self.wake()
+        if self.high_count < 0:
+            return 0
+        is_high = held > self.low_count if self.is_high else held >= self.high_count
+        if is_high == self.is_high:
+            return 0
+        self.is_high = is_high
+        self.tell_pressure()
+        return 0
+
+    cdef void tell_pressure(self) noexcept:
+        # What was called is done: an error of the listener's does not undo it, but goes to sys.unraisablehook.
+        self.on_pressure(self, bool(self.is_high))
+
+    cdef uint32_t retain_hashes(self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry,
+                                int64_t now) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t found = kvp_pool_retain(&self.shared.pool, hashes, n, level, expiry, now)
+        kvp_shared_pool_leave(self.shared)
+        return found
+
+    cdef kvp_status pin_hashes(self, const uint64_t *hashes, uint32_t n, int32_t limit, int64_t now, kvp_lease *lease,
+                               int32_t *wanted) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_pin(&self.shared.pool, hashes, n, limit, now, lease, wanted)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef void protect_prompts(self, const uint64_t *hashes, const uint32_t *lengths, uint32_t n,
+                              int32_t *ids) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        kvp_pool_protect(&self.shared.pool, hashes, lengths, n, ids)
+        kvp_shared_pool_leave(self.shared)
+
+    cdef uint32_t evict_some(self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
+                             kvp_identity *evicted) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t count = kvp_pool_evict(&self.shared.pool, n, highest, reason, now, evicted)
+        kvp_shared_pool_leave(self.shared)
+        return count
 
     cdef kvp_status reset_all(self, kvp_identity *evicted, uint32_t room, uint32_t *count) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
@@ -265,6 +343,7 @@ cdef class PoolCore:
         counts.cached = pool.num_cached
         counts.active = pool.num_active + pool.num_mutable
         counts.mutable = pool.num_mutable
+        counts.pinned = pool.num_pinned
         counts.waiting = self.shared.num_waiters
         counts.leases = pool.num_leases
         counts.next_event = pool.events.next
@@ -283,6 +362,7 @@ cdef class PoolCore:
                 holds[count].blocks = lease.held
                 holds[count].is_mutable = lease.is_mutable
                 holds[count].is_sequence = lease.is_sequence
+                holds[count].is_pin = lease.is_pin
             count += 1
             lease = lease.next
         kvp_shared_pool_leave(self.shared)

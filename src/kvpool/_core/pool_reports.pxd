@@ -11,5 +11,6 @@ cdef class PoolReports(PoolCore):
     cdef readonly str name
     cdef readonly str duplicates
 
+    cdef list sum_of_holds(self)
     cdef object shortage(self, object requested, bint waited)
     cdef list read_hold_list(self)

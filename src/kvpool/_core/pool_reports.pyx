@@ -69,7 +69,7 @@ cdef class PoolReports(PoolCore):
                           counts.mutable, counts.active - counts.mutable, s.allocations, s.allocations_from_empty,
                           s.evictions, s.registrations, s.duplicates, s.match_hashes_requested,
                           s.match_blocks_returned, s.scan_hashes_requested, s.scan_blocks_returned, s.touches,
-                          s.resets, counts.waiting)
+                          s.resets, counts.waiting, counts.pinned, s.evictions_ahead)
 
     def block_state(self, block_id):
         """Return the :class:`BlockState` of a block id in [0, num_blocks)."""
@@ -112,7 +112,7 @@ cdef class PoolReports(PoolCore):
                     owner = <object>records[found].owner
                     Py_DECREF(owner)
                 holds.append((owner, records[found].since, records[found].blocks,
-                              "sequence" if records[found].is_sequence
+                              "pin" if records[found].is_pin else "sequence" if records[found].is_sequence
                               else "mutable" if records[found].is_mutable else "immutable"))
             return holds
         finally:
@@ -123,20 +123,24 @@ cdef class PoolReports(PoolCore):
         cdef int64_t now = self.now()
         return [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, since, blocks, kind in self.read_hold_list()]
 
-    cdef object shortage(self, object requested, bint waited):
-        """Return the error for too few blocks, with holds summed up by owner and kind, largest first."""
-        cdef Counts counts
+    cdef list sum_of_holds(self):
+        """Return holds summed up by owner and kind, largest first."""
         cdef int64_t now = self.now()
         cdef dict sums = {}
-        self.read_counts(&counts)
         for owner, since, blocks, kind in self.read_hold_list():
             key = (id(owner), kind)
             before = sums.get(key)
             sums[key] = (owner, kind, blocks, since) if before is None else (owner, kind, before[2] + blocks, before[3])
         holders = [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, kind, blocks, since in sums.values()]
         holders.sort(key=lambda hold: -hold.blocks)
+        return holders
+
+    cdef object shortage(self, object requested, bint waited):
+        """Return the error for too few blocks, with who holds the rest."""
+        cdef Counts counts
+        self.read_counts(&counts)
         error = AllocationTimeout if waited else NotEnoughBlocksAvailable
-        return error(requested, counts.empty + counts.cached, counts.total, holders)
+        return error(requested, counts.empty + counts.cached, counts.total, self.sum_of_holds())
 
     def events(self, since=0):
         """Return what happened to the registry from a sequence number on.

@@ -273,6 +273,8 @@ cdef class SequenceBatch:
             if offsets.dtype.kind not in "iu" and offsets.size:
                 raise TypeError(f"offsets must be integers, not of dtype {offsets.dtype}")
             starts = np.ascontiguousarray(offsets, dtype=INT64)
+        if self.pool.has_chooser:
+            self.pool.make_way(<int64_t>buffer.size // <int64_t>self.pool.block_size + 1)
         rows = self.batch.num_rows  # nothing of the caller's runs from here on
         if starts is not None:
             if len(shape) != 1:
@@ -297,6 +299,7 @@ cdef class SequenceBatch:
             error = self.pool.shortage(self.count_missing(&step), False)
             error.rows = tuple(int32_array(refused[:4 * count]).tolist())
             raise error
+        self.pool.watch()
         return int32_array(refused[:4 * count] if count else b"")
 
     cdef uint64_t count_missing(self, const kvp_step *step):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import textwrap
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kvpool.cli.command_error import CommandError
+from kvpool.policies import EVICTION_POLICIES
 
 if TYPE_CHECKING:
     from kvpool.cli.tables import Screen
@@ -31,8 +33,11 @@ JSON_KEYS = {
     "bad_lines": "lines skipped",
     "prefill_rate": "prompt tokens/s of a request",
     "decode_rate": "output tokens/s of a request",
-    "results": "one object for each capacity, in the order given:",
+    "hint_accuracy": "as given; null for no hints",
+    "protect": "as given",
+    "results": "one object for each capacity and policy, in the order given:",
     "results.capacity": "as given",
+    "results.policy": "as given, or optimum",
     "results.capacity_blocks": "blocks of the pool",
     "results.hold": "none or service",
     "results.requests": "requests replayed",
@@ -46,6 +51,7 @@ JSON_KEYS = {
     "results.hit_tokens": "hit_blocks * block_size",
     "results.token_hit_ratio": "hit_tokens / input_tokens",
     "results.evictions": "blocks evicted",
+    "results.evictions_by_time": "in each sixtieth of the trace's time; empty for the optimum",
     "results.peak_active_blocks": "blocks held at one time, at most",
     "results.seconds": "wall time of the replay, bookkeeping included",
     "results.blocks_per_second": "served_blocks / seconds",
@@ -90,6 +96,17 @@ def positive(text: str) -> float:
         value = float("nan")
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text} is not a finite number above 0")
+    return value
+
+
+def share(text: str) -> float:
+    """Return a number in [0, 1]."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number in [0, 1]")
     return value
 
 
@@ -167,6 +184,32 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--skip-bad-lines", action="store_true", help="count malformed lines instead of stopping at the first"
     )
+    parser.add_argument(
+        "--policy",
+        nargs="+",
+        choices=EVICTION_POLICIES,
+        metavar="NAME",
+        default=["lru"],
+        help=f"eviction policies to compare: {', '.join(EVICTION_POLICIES)} (default: lru)",
+    )
+    parser.add_argument(
+        "--optimal", action="store_true", help="what the best choices would give, if the future were known (no hold)"
+    )
+    parser.add_argument(
+        "--hint-accuracy",
+        type=share,
+        metavar="P",
+        help="release each request with a hint whether it will be continued, right with this probability",
+    )
+    parser.add_argument(
+        "--protect",
+        type=natural,
+        default=0,
+        metavar="N",
+        help="protect what the next N requests will match (default: 0)",
+    )
+    parser.add_argument("--report", metavar="FILE", help="write a page with charts: one HTML file")
+    parser.add_argument("--png", metavar="FILE", help="write the plot of hit ratios (needs matplotlib)")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     parser.set_defaults(run=run)
 
@@ -182,6 +225,7 @@ def run(options: argparse.Namespace) -> None:
     _try_pool(largest, trace.block_size, capacity.text)
     screen.show_trace(trace)
     results = _replay_all(trace, sizes, options, screen)
+    _write_pictures(trace, [result for _, result in results], options)
     if options.json:
         print(json.dumps(_report(trace, results, options), indent=2, allow_nan=False))
     else:
@@ -214,21 +258,44 @@ def _try_pool(capacity: int, block_size: int, text: str) -> None:
 def _replay_all(
     trace: Trace, sizes: list[int], options: argparse.Namespace, screen: Screen
 ) -> list[tuple[str, ReplayResult]]:
-    from kvpool.replay import replay
+    from kvpool.replay import continuation_hints, optimum, replay
 
+    hints = None if options.hint_accuracy is None else continuation_hints(trace, options.hint_accuracy, options.seed)
     results = []
-    with screen.progress("replaying", len(trace.requests) * len(sizes)) as advance:
+    passes = len(dict.fromkeys(options.policy)) + options.optimal
+    with screen.progress("replaying", len(trace.requests) * len(sizes) * passes) as advance:
         for capacity, blocks in zip(options.capacity, sizes, strict=True):
-            result = replay(
-                trace,
-                blocks,
-                hold=options.hold,
-                prefill_rate=options.prefill_rate,
-                decode_rate=options.decode_rate,
-                progress=advance,
-            )
-            results.append((capacity.text, result))
+            for policy in dict.fromkeys(options.policy):
+                result = replay(
+                    trace,
+                    blocks,
+                    hold=options.hold,
+                    prefill_rate=options.prefill_rate,
+                    decode_rate=options.decode_rate,
+                    eviction=policy,
+                    hints=hints,
+                    protect=options.protect,
+                    progress=advance,
+                )
+                results.append((capacity.text, result))
+            if options.optimal:
+                results.append((capacity.text, optimum(trace, blocks, progress=advance)))
     return results
+
+
+def _write_pictures(trace: Trace, results: list[ReplayResult], options: argparse.Namespace) -> None:
+    from kvpool.replay import reuse_histogram
+    from kvpool.report import write_page, write_png
+
+    try:
+        if options.report is not None:
+            write_page(options.report, trace, results, reuse_histogram(trace))
+        if options.png is not None:
+            write_png(options.png, trace, results)
+    except OSError as error:
+        raise CommandError(f"{error.filename or 'the picture'}: {error.strerror or error}") from None
+    except ImportError:
+        raise CommandError("--png needs matplotlib: pip install 'kvpool[plot]'") from None
 
 
 def _report(trace: Trace, results: list[tuple[str, ReplayResult]], options: argparse.Namespace) -> dict[str, object]:
@@ -246,5 +313,7 @@ def _report(trace: Trace, results: list[tuple[str, ReplayResult]], options: argp
         "bad_lines": trace.bad_lines,
         "prefill_rate": options.prefill_rate,
         "decode_rate": options.decode_rate,
+        "hint_accuracy": options.hint_accuracy,
+        "protect": options.protect,
         "results": [{"capacity": text, **result.as_dict()} for text, result in results],
     }

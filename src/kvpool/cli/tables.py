@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from kvpool.replay.optimum import OPTIMUM
 from kvpool.replay.result import OPERATIONS, ReplayResult
 from kvpool.replay.trace import Trace
 
@@ -182,32 +183,40 @@ class Screen:
         self, trace: Trace, results: Sequence[tuple[str, ReplayResult]], options: argparse.Namespace
     ) -> None:
         """Print hit ratios for each capacity, and the latencies of the last."""
-        rows = [
-            [
+        policies = list(dict.fromkeys(result.policy for _, result in results))
+        rows = []
+        for text, result in results:
+            is_real = result.policy != OPTIMUM
+            cells = [
                 text if text.endswith("%") else f"{100 * result.capacity / max(trace.num_unique_blocks, 1):.3g}%",
                 large(result.capacity),
                 f"{result.block_hit_ratio:.2%}",
                 f"{result.token_hit_ratio:.2%}",
-                large(result.evictions),
-                large(result.peak_active),
-                f"{result.blocks_per_second / 1e6:.2f} M",
+                large(result.evictions) if is_real else "",
+                large(result.peak_active) if is_real else "",
+                f"{result.blocks_per_second / 1e6:.2f} M" if is_real else "",
             ]
-            for text, result in results
-        ]
+            rows.append(cells)
         rows.append(["no limit", "", f"{trace.ceiling:.2%}", f"{trace.token_ceiling:.2%}", "", "", ""])
         head = ["capacity", "blocks", "block hits", "token hits", "evictions", "most held", "blocks/s"]
-        self._table(f"Hit ratio (LRU, hold {options.hold})", head, rows)
+        title = f"Hit ratio ({policies[0]}, hold {options.hold})"
+        if len(policies) > 1:  # a column for their names, in place of the one that says least
+            title = f"Hit ratio (hold {options.hold})"
+            names = [*(result.policy for _, result in results), ""]
+            rows = [[name, *row[:3], *row[4:]] for name, row in zip(names, rows, strict=True)]
+            head = ["policy", *head[:3], *head[4:]]
+        self._table(title, head, rows)
         for note in self._notes(results, options):
             self._line(note)
         self._line()
-        _, last = results[-1]
+        last = next(result for _, result in reversed(results) if result.policy != OPTIMUM)
         latencies = []
         for name in OPERATIONS:
             summary = last.latencies[name].summary()
             times = [duration(summary[key]) for key in ("p50_ns", "p90_ns", "p99_ns", "p999_ns", "max_ns")]
             latencies.append([name, large(summary["count"]), *times])
         self._table(
-            f"Time of a call for all blocks of a request, pool of {counted(last.capacity, 'block')}",
+            f"Time of a call for a request's blocks ({last.policy}, pool of {counted(last.capacity, 'block')})",
             ["operation", "calls", "p50", "p90", "p99", "p99.9", "max"],
             latencies,
         )

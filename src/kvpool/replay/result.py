@@ -21,6 +21,8 @@ class ReplayResult:
         Blocks of the pool.
     hold : str
         ``"none"`` or ``"service"``.
+    policy : str
+        The pool's ``eviction``, or ``"optimum"``.
     requests, refused, truncated : int
         Requests seen; of these, those that found too few blocks, and those larger than the pool, whose first blocks
         only were taken.
@@ -31,6 +33,8 @@ class ReplayResult:
     input_tokens, hit_tokens : int
     evictions : int
         Blocks evicted for others.
+    evictions_by_time : list of int
+        Evictions in each sixtieth of the trace's time; empty for the optimum.
     peak_active : int
         Blocks held at the same time, at most.
     seconds : float
@@ -41,6 +45,7 @@ class ReplayResult:
 
     capacity: int
     hold: str
+    policy: str = "lru"
     requests: int = 0
     refused: int = 0
     truncated: int = 0
@@ -52,6 +57,7 @@ class ReplayResult:
     evictions: int = 0
     peak_active: int = 0
     seconds: float = 0.0
+    evictions_by_time: list[int] = field(default_factory=list)
     latencies: dict[str, LatencyHistogram] = field(
         default_factory=lambda: {name: LatencyHistogram() for name in OPERATIONS}
     )
@@ -74,6 +80,7 @@ class ReplayResult:
     def as_dict(self) -> dict[str, object]:
         """Return everything as plain numbers, for JSON."""
         return {
+            "policy": self.policy,
             "capacity_blocks": self.capacity,
             "hold": self.hold,
             "requests": self.requests,
@@ -87,6 +94,7 @@ class ReplayResult:
             "hit_tokens": self.hit_tokens,
             "token_hit_ratio": self.token_hit_ratio,
             "evictions": self.evictions,
+            "evictions_by_time": self.evictions_by_time,
             "peak_active_blocks": self.peak_active,
             "seconds": self.seconds,
             "blocks_per_second": self.blocks_per_second,

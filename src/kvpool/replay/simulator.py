@@ -12,12 +12,14 @@ from kvpool import BlockPool, ImmutableBlocks, MutableBlocks, NotEnoughBlocksAva
 from kvpool.replay.result import ReplayResult
 from kvpool.replay.trace import Request, Trace
 
-__all__ = ["DECODE_RATE", "PREFILL_RATE", "Simulator", "replay"]
+__all__ = ["DECODE_RATE", "PREFILL_RATE", "TIME_BINS", "Simulator", "replay"]
 
 PREFILL_RATE = 8000.0
 """Prompt tokens that a request computes in a second."""
 DECODE_RATE = 30.0
 """Tokens that a request generates in a second."""
+TIME_BINS = 60
+"""Parts of the trace's time for which evictions are counted."""
 _PROGRESS_STEP = 64  # requests
 
 
@@ -36,6 +38,8 @@ class Simulator:
         it is held, a request also has blocks for its partial prompt block and its output, which are never registered.
     prefill_rate, decode_rate : float
         Tokens a second, of one request.
+    eviction : str, default "lru"
+        One of ``EVICTION_POLICIES``.
 
     Notes
     -----
@@ -50,6 +54,7 @@ class Simulator:
         hold: Literal["none", "service"] = "none",
         prefill_rate: float = PREFILL_RATE,
         decode_rate: float = DECODE_RATE,
+        eviction: str = "lru",
     ) -> None:
         if hold not in ("none", "service"):
             raise ValueError(f"hold = {hold!r} is neither 'none' nor 'service'")
@@ -57,18 +62,25 @@ class Simulator:
             if not (isfinite(rate) and rate > 0):
                 raise ValueError(f"{name} = {rate} is not a finite number above 0")
         self.now = 0.0
-        self.pool = BlockPool(capacity, block_size, clock=lambda: self.now)
-        self.result = ReplayResult(capacity, hold)
+        self.pool = BlockPool(capacity, block_size, clock=lambda: self.now, eviction=eviction)
+        self.result = ReplayResult(capacity, hold, eviction)
         self._block_size = block_size
         self._holds = hold == "service"
         self._prefill_rate = prefill_rate
         self._decode_rate = decode_rate
-        self._running: list[tuple[float, int, tuple[ImmutableBlocks | MutableBlocks, ...]]] = []
+        self._running: list[tuple[float, int, tuple[ImmutableBlocks | MutableBlocks, ...], int | None]] = []
         # Looked up once, so that a duration has nothing in it but the call and the clock.
         self._match, self._allocate, self._register, self._release = self.result.latencies.values()
 
-    def serve(self, request: Request) -> None:
-        """Let one request arrive; those that have finished by then go first."""
+    def serve(self, request: Request, reuse_hint: int | None = None) -> None:
+        """Let one request arrive; those that have finished by then go first.
+
+        Parameters
+        ----------
+        request : Request
+        reuse_hint : int, optional
+            What the pool is told when the request gives its blocks back.
+        """
         self.finish_until(request.arrival)
         self.now = request.arrival
         pool, result = self.pool, self.result
@@ -114,26 +126,33 @@ class Simulator:
         if self._holds:  # `fresh` still has the blocks that are not for the prompt
             uncached = request.input_tokens - hits * self._block_size
             finish = self.now + uncached / self._prefill_rate + request.output_tokens / self._decode_rate
-            heapq.heappush(self._running, (finish, result.requests, (fresh, filled, cached)))
+            heapq.heappush(self._running, (finish, result.requests, (fresh, filled, cached), reuse_hint))
         else:
-            self._give_back((filled, cached))
+            self._give_back((filled, cached), reuse_hint)
 
     def finish_until(self, time: float) -> None:
         """Release the blocks of the requests that finish until then (seconds)."""
         while self._running and self._running[0][0] <= time:
-            finish, _, handles = heapq.heappop(self._running)
+            finish, _, handles, reuse_hint = heapq.heappop(self._running)
             self.now = max(self.now, finish)
-            self._give_back(handles)
+            self._give_back(handles, reuse_hint)
 
-    def _give_back(self, handles: tuple[ImmutableBlocks | MutableBlocks, ...]) -> None:
+    def _give_back(self, handles: tuple[ImmutableBlocks | MutableBlocks, ...], reuse_hint: int | None) -> None:
         """Release what a request holds, its last blocks first."""
         start = perf_counter_ns()
         for handle in handles:
-            handle.release()
+            handle.release(reuse_hint=reuse_hint)
         end = perf_counter_ns()
         self._release.add(end - start)
 
-    def run(self, requests: Sequence[Request], progress: Callable[[int], None] | None = None) -> ReplayResult:
+    def run(
+        self,
+        requests: Sequence[Request],
+        progress: Callable[[int], None] | None = None,
+        *,
+        hints: Sequence[int] | None = None,
+        protect: int = 0,
+    ) -> ReplayResult:
         """Serve requests in the order of their arrival, let all finish, and return what was measured.
 
         Parameters
@@ -141,13 +160,26 @@ class Simulator:
         requests : sequence of Request
         progress : callable, optional
             Called now and then with the number of requests served since the last call.
+        hints : sequence of int, optional
+            A hint for each request.
+        protect : int, default 0
+            So many requests that come next are made known to the pool before each one.
         """
         start = perf_counter()
+        first, span = (requests[0].arrival, requests[-1].arrival - requests[0].arrival) if requests else (0.0, 0.0)
+        evictions = [0] * TIME_BINS
         for served, request in enumerate(requests, 1):
-            self.serve(request)
+            if protect:
+                self.pool.protect([later.hashes for later in requests[served : served + protect]])
+            self.serve(request, None if hints is None else hints[served - 1])
+            part = int((request.arrival - first) / span * TIME_BINS) if span else 0
+            evictions[min(part, TIME_BINS - 1)] = self.pool.status().evictions
             if progress is not None and served % _PROGRESS_STEP == 0:
                 progress(_PROGRESS_STEP)
         result = self.close()
+        for part in range(1, TIME_BINS):  # parts in which no request came
+            evictions[part] = max(evictions[part], evictions[part - 1])
+        result.evictions_by_time = [after - before for before, after in zip([0, *evictions], evictions, strict=False)]
         result.seconds += perf_counter() - start
         if progress is not None:
             progress(len(requests) % _PROGRESS_STEP)
@@ -167,6 +199,9 @@ def replay(
     hold: Literal["none", "service"] = "none",
     prefill_rate: float = PREFILL_RATE,
     decode_rate: float = DECODE_RATE,
+    eviction: str = "lru",
+    hints: Sequence[int] | None = None,
+    protect: int = 0,
     progress: Callable[[int], None] | None = None,
 ) -> ReplayResult:
     """Send a trace through a pool: match, allocate the rest, register, hold, release.
@@ -180,6 +215,12 @@ def replay(
         See :class:`Simulator`.
     prefill_rate, decode_rate : float
         Tokens a second, of one request.
+    eviction : str, default "lru"
+        One of ``EVICTION_POLICIES``.
+    hints : sequence of int, optional
+        A ``reuse_hint`` for each request.
+    protect : int, default 0
+        So many requests that come next are made known to the pool (``BlockPool.protect``) before each one.
     progress : callable, optional
         Called now and then with the number of requests served since the last call.
 
@@ -194,4 +235,5 @@ def replay(
     >>> result.requests, result.evictions
     (50, 0)
     """
-    return Simulator(capacity, trace.block_size, hold, prefill_rate, decode_rate).run(trace.requests, progress)
+    simulator = Simulator(capacity, trace.block_size, hold, prefill_rate, decode_rate, eviction)
+    return simulator.run(trace.requests, progress, hints=hints, protect=protect)

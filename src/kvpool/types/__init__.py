@@ -3,6 +3,7 @@
 from kvpool.types.admission import Admission
 from kvpool.types.block_state import BlockState
 from kvpool.types.evicted_blocks import EvictedBlocks
+from kvpool.types.eviction_mode import EvictionMode
 from kvpool.types.eviction_reason import EvictionReason
 from kvpool.types.hold import Hold
 from kvpool.types.pool_event import PoolEvent, PoolEventKind
@@ -13,6 +14,7 @@ __all__ = [
     "Admission",
     "BlockState",
     "EvictedBlocks",
+    "EvictionMode",
     "EvictionReason",
     "Hold",
     "PoolEvent",

@@ -16,3 +16,7 @@ class EvictionReason(enum.IntEnum):
     """``reset`` or ``reset_blocks`` was called."""
     TRUNCATED = 3
     """A sequence took back tokens of it, and nobody else had a use for it."""
+    PRESSURE = 4
+    """``trigger_eviction`` was called."""
+    AHEAD = 5
+    """``evict_ahead`` made room before it was needed."""

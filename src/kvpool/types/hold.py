@@ -15,7 +15,7 @@ class Hold(NamedTuple):
     owner : object
         The ``owner=`` that the call was given; None when it was given none.
     kind : str
-        ``"mutable"``, ``"immutable"`` or ``"sequence"``.
+        ``"mutable"``, ``"immutable"``, ``"sequence"`` or ``"pin"``.
     blocks : int
         How many blocks; one that is held twice counts twice.
     age : float

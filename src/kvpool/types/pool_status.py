@@ -28,6 +28,10 @@ class PoolStatus(NamedTuple):
         Blocks.
     waiting : int
         Calls that wait for blocks.
+    pinned : int
+        Blocks that pins keep, those that pinned ones continue included.
+    evictions_ahead : int
+        Blocks evicted before an allocation needed their room: by ``evict_ahead`` and ``trigger_eviction``.
     """
 
     total: int
@@ -49,3 +53,5 @@ class PoolStatus(NamedTuple):
     touches: int
     resets: int
     waiting: int
+    pinned: int = 0
+    evictions_ahead: int = 0

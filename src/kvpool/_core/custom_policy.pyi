@@ -1,0 +1,11 @@
+from typing import final
+
+import numpy as np
+
+__pyx_capi__: dict[str, object]
+
+COLUMNS: np.dtype[np.void]
+FORMS: tuple[str, ...]
+
+@final
+class CustomPolicy: ...

@@ -1,0 +1,16 @@
+# What:      a hold that keeps blocks from eviction until it is taken back.
+# Cost:      one object and one allocation.
+# Ownership: see Handle.
+# Locking:   none here; see Handle.
+# Errors:    none.
+
+from kvpool._core.handle cimport Handle
+from kvpool._core.libkvp cimport kvp_lease
+from kvpool._core.pool_core cimport PoolCore
+
+
+cdef class Pin(Handle):
+    pass
+
+
+cdef Pin new_pin(PoolCore pool, kvp_lease *lease, object owner)

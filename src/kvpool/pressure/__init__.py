@@ -1,0 +1,5 @@
+"""Room made before it is needed."""
+
+from kvpool.pressure.background_evictor import BackgroundEvictor
+
+__all__ = ["BackgroundEvictor"]
