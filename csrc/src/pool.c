@@ -35,6 +35,7 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
         kvp_pool_destroy(self);
         return KVP_NO_MEMORY;
     }
+    kvp_update_extras(self);
     return KVP_OK;
 }
 
@@ -68,6 +69,12 @@ static bool leave_copies(kvp_pool *self, int32_t id) {
     return true;
 }
 
+/* Tell the policy and the protection that the block loses its identity. */
+static void leave_extras(kvp_pool *self, int32_t id, kvp_reason reason) {
+    kvp_end_protection(self, id);
+    kvp_eviction_leave(&self->eviction, id, reason != KVP_REASON_RESET && reason != KVP_REASON_TRUNCATED);
+}
+
 void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     kvp_block *rows = self->table.rows;
     if (!leave_copies(self, id)) {
@@ -80,10 +87,8 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     int32_t parent = kvp_block_parent(&rows[id]);
     if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
         kvp_eviction_add_next(&self->eviction, parent);
-    if (KVP_UNLIKELY(self->protection.count > 0))
-        kvp_end_protection(self, id);
-    bool is_evicted = reason != KVP_REASON_RESET && reason != KVP_REASON_TRUNCATED;
-    kvp_eviction_leave(&self->eviction, id, is_evicted);
+    if (KVP_UNLIKELY(self->has_extras))
+        leave_extras(self, id, reason);
     kvp_expiry_heap_set(&self->expiries, id, KVP_NO_EXPIRY);
     rows[id].lineage = KVP_UNREGISTERED;
 }
@@ -121,21 +126,13 @@ static void spare(kvp_pool *self, int32_t id) {
     kvp_priority_buckets_add_newest(&self->eviction.buckets, id);
 }
 
-/* Blocks that others continue, and those that are protected, are set aside on the way. */
-int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest) {
+/* As kvp_evict, of a pool without extras and whatever the level. */
+static inline int32_t evict_plain(kvp_pool *self, kvp_reason reason) {
     kvp_block *rows = self->table.rows;
     for (;;) {
-        if (KVP_UNLIKELY(highest < KVP_PROTECTED_LEVEL) && kvp_eviction_lowest_level(&self->eviction) > highest)
-            return KVP_NO_BLOCK;
-        int32_t id = kvp_eviction_take_next(&self->eviction);
-        if (KVP_UNLIKELY(id == KVP_NO_BLOCK)) {
-            KVP_ASSERT(self->num_cached == 0); /* a parked block always has a cached descendant in some list */
-            return id;
-        }
-        if (kvp_protection_has(&self->protection, id) && rows[id].level != KVP_PROTECTED_LEVEL) {
-            spare(self, id);
-            continue;
-        }
+        int32_t id = kvp_priority_buckets_first(&self->eviction.buckets);
+        KVP_ASSERT(id != KVP_NO_BLOCK); /* a parked block always has a cached descendant in some list */
+        kvp_priority_buckets_remove(&self->eviction.buckets, id);
         if (KVP_LIKELY(rows[id].children == 0)) {
             kvp_unregister(self, id, reason);
             self->num_cached--;
@@ -143,6 +140,24 @@ int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest) {
         }
         rows[id].prev = KVP_PARKED;
     }
+}
+
+/* Blocks that others continue, and those that are protected, are set aside on the way. */
+int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest) {
+    kvp_block *rows = self->table.rows;
+    while (self->num_cached > 0 && kvp_eviction_lowest_level(&self->eviction) <= highest) {
+        int32_t id = kvp_eviction_take_next(&self->eviction);
+        if (kvp_protection_has(&self->protection, id) && rows[id].level != KVP_PROTECTED_LEVEL) {
+            spare(self, id);
+        } else if (rows[id].children > 0) {
+            rows[id].prev = KVP_PARKED;
+        } else {
+            kvp_unregister(self, id, reason);
+            self->num_cached--;
+            return id;
+        }
+    }
+    return KVP_NO_BLOCK;
 }
 
 /* Go one further in a list, ahead of those who evict, and ask for what they will need: the block's index chunk, and the
@@ -173,7 +188,8 @@ uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
         for (uint32_t i = 0; i < missing; i++) {
             if (missing - i > AHEAD)
                 scout = advance_scout(self, scout);
-            int32_t id = kvp_evict(self, KVP_REASON_CAPACITY, KVP_PROTECTED_LEVEL);
+            int32_t id = KVP_LIKELY(!self->has_extras) ? evict_plain(self, KVP_REASON_CAPACITY)
+                                                       : kvp_evict(self, KVP_REASON_CAPACITY, KVP_PROTECTED_LEVEL);
             ids[from_empty + i] = id;
             if (evicted)
                 evicted[i] = rows[id].hash;
@@ -254,12 +270,14 @@ kvp_status kvp_pool_release_hinted(kvp_pool *self, kvp_lease *lease, uint32_t hi
     if (!lease->is_live)
         return KVP_OK;
     kvp_status status;
-    kvp_eviction_begin_release(&self->eviction, hint, self->now);
+    if (KVP_UNLIKELY(self->has_extras))
+        kvp_eviction_begin_release(&self->eviction, hint, self->now);
     if (lease->is_sequence)
         status = release_sequence(self, lease);
     else
         status = lease->is_mutable ? release_mutable(self, lease) : release_immutable(self, lease);
-    kvp_eviction_end_release(&self->eviction);
+    if (KVP_UNLIKELY(self->has_extras))
+        kvp_eviction_end_release(&self->eviction);
     kvp_make_dead(self, lease);
     self->stats.corruptions += status != KVP_OK;
     return status;

@@ -2,6 +2,27 @@
 
 #include "kvp/prefix_search.h"
 
+void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n) {
+    for (uint32_t i = 0; KVP_UNLIKELY(self->protection.count > 0) && i < n; i++) {
+        if (ids[i] == KVP_NO_BLOCK || self->table.rows[ids[i]].level != KVP_PROTECTED_LEVEL)
+            continue;
+        const kvp_block *row = &self->table.rows[ids[i]];
+        bool is_in_list = row->refs == 0 && !kvp_block_is_parked(row);
+        if (is_in_list)
+            kvp_eviction_remove(&self->eviction, ids[i]);
+        kvp_end_protection(self, ids[i]);
+        if (is_in_list)
+            kvp_eviction_add(&self->eviction, ids[i]);
+    }
+    for (uint32_t i = 0; KVP_UNLIKELY(self->facts != NULL) && i < n; i++) {
+        if (ids[i] == KVP_NO_BLOCK)
+            continue;
+        self->facts[ids[i]].last_access = self->now;
+        self->facts[ids[i]].reuse_count += self->facts[ids[i]].reuse_count < UINT32_MAX;
+    }
+    kvp_eviction_hit(&self->eviction, ids, n, self->now);
+}
+
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
     kvp_pool_see_time(self, now);

@@ -127,6 +127,15 @@ static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t
     }
 }
 
+/* Tell the policy of a block that got its identity, and begin its facts. */
+static void admit_extras(kvp_pool *self, int32_t id, int32_t parent) {
+    kvp_eviction_admit(&self->eviction, id);
+    if (!self->facts)
+        return;
+    uint32_t position = parent != KVP_NO_BLOCK ? self->facts[parent].position + 1 : 0;
+    self->facts[id] = (kvp_block_facts){.last_access = self->now, .reuse_count = 0, .position = position};
+}
+
 bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain) {
     kvp_block *rows = self->table.rows;
     int32_t id = ids[i], before = i > 0 ? ids[i - 1] : KVP_NO_BLOCK;
@@ -150,11 +159,8 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     }
     int32_t parent = enrolment->parent;
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
-    kvp_eviction_admit(&self->eviction, id);
-    if (KVP_UNLIKELY(self->facts != NULL)) {
-        uint32_t position = has_parent ? self->facts[parent].position + 1 : 0;
-        self->facts[id] = (kvp_block_facts){.last_access = self->now, .reuse_count = 0, .position = position};
-    }
+    if (KVP_UNLIKELY(self->has_extras))
+        admit_extras(self, id, has_parent ? parent : KVP_NO_BLOCK);
     bool continues = has_parent && i > 0 && parent == before;
     if (*is_chain && i > 0 && !continues) {
         end_chain(self, ids, i);

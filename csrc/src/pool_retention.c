@@ -66,6 +66,7 @@ void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *le
             kvp_protection_add(&self->protection, ids[i]);
     }
     int32_t end = kvp_protection_end(&self->protection, &dropped);
+    kvp_update_extras(self);
     for (int32_t i = end; i < end + dropped; i++) {
         int32_t id = self->protection.ids[i];
         if (rows[id].level != KVP_PROTECTED_LEVEL)

@@ -10,6 +10,11 @@
 
 #include "kvp/pool.h"
 
+/* After a policy, facts or protected blocks came or went. */
+static inline void kvp_update_extras(kvp_pool *self) {
+    self->has_extras = self->eviction.policy != NULL || self->facts != NULL || self->protection.count > 0;
+}
+
 /* Give a registered block another level; one that is protected keeps its place, and gets the level when that ends. */
 static inline void kvp_set_level(kvp_pool *self, int32_t id, uint32_t level) {
     if (KVP_UNLIKELY(self->table.rows[id].level == KVP_PROTECTED_LEVEL))
@@ -30,26 +35,13 @@ static inline void kvp_end_protection(kvp_pool *self, int32_t id) {
     kvp_protection_drop(&self->protection, id);
 }
 
+/* What kvp_notice_hits does where there is a policy, facts or protection. */
+void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n);
+
 /* Requests ask for these blocks; KVP_NO_BLOCK is passed over. What they were protected for has come. */
 static inline void kvp_notice_hits(kvp_pool *self, const int32_t *ids, uint32_t n) {
-    for (uint32_t i = 0; KVP_UNLIKELY(self->protection.count > 0) && i < n; i++) {
-        const kvp_block *row = &self->table.rows[ids[i]];
-        if (ids[i] == KVP_NO_BLOCK || row->level != KVP_PROTECTED_LEVEL)
-            continue;
-        bool is_in_list = row->refs == 0 && !kvp_block_is_parked(row);
-        if (is_in_list)
-            kvp_eviction_remove(&self->eviction, ids[i]);
-        kvp_end_protection(self, ids[i]);
-        if (is_in_list)
-            kvp_eviction_add(&self->eviction, ids[i]);
-    }
-    for (uint32_t i = 0; KVP_UNLIKELY(self->facts != NULL) && i < n; i++) {
-        if (ids[i] == KVP_NO_BLOCK)
-            continue;
-        self->facts[ids[i]].last_access = self->now;
-        self->facts[ids[i]].reuse_count += self->facts[ids[i]].reuse_count < UINT32_MAX;
-    }
-    kvp_eviction_hit(&self->eviction, ids, n, self->now);
+    if (KVP_UNLIKELY(self->has_extras))
+        kvp_notice_hits_of_extras(self, ids, n);
 }
 
 /* One more reference. A block that leaves the inactive pool holds its parent as well. */

@@ -12,6 +12,7 @@
  *   num_cached = blocks in lists + parked blocks
  *   refs(b)    = live leases' entries that name b + active children of b, for every block
  *   pins(b)    = entries of live pins that name b + pinned children of b; num_pinned = blocks with pins(b) > 0
+ *   has_extras <=> eviction.policy or facts or protection.count > 0
  *   a registered hash is in the index once, under its oldest copy
  *   and those of every structure
  */
@@ -63,6 +64,7 @@ typedef struct kvp_pool {
     kvp_event_ring events;
     kvp_stats stats;
     kvp_copies *copies;     /* owned; NULL unless duplicates are kept */
+    bool has_extras;        /* a policy, facts, or protected blocks: what most pools do without */
     kvp_block_facts *facts; /* owned; by id; NULL unless they are kept */
     kvp_protection protection;
     uint32_t *pins;    /* owned; by id: pins that name it, and pinned blocks that continue it */

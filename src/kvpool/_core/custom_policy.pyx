@@ -2,7 +2,7 @@
 
 cimport cython
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetPointer, PyCapsule_IsValid
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int64_t
 
 from kvpool._core.libkvp cimport KVP_RANK_CAPSULE, kvp_candidate, kvp_rank_function
 

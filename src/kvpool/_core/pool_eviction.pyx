@@ -17,13 +17,13 @@ from kvpool._core.pool_core cimport Counts
 from kvpool._core.pool_reports cimport PoolReports
 from kvpool._core.status cimport raise_status
 
-from sys import byteorder
+import sys
 
 import numpy as np
 
-from kvpool._core.custom_policy import COLUMNS
+from kvpool._core import custom_policy
 from kvpool.errors import ForeignHandle, PinLimitExceeded
-from kvpool.policies.native import EVICTION_POLICIES
+from kvpool.policies import native
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_mode import EvictionMode
 from kvpool.types.eviction_reason import EvictionReason
@@ -49,8 +49,8 @@ cdef kvp_policy_kind parse_policy(object eviction) except *:
     if not isinstance(eviction, str):
         raise TypeError(f"eviction must be a name or a policy, with should_evict, rank or choose, or a capsule "
                         f"{KVP_RANK_CAPSULE.decode()!r}; not {type(eviction).__name__}")
-    if eviction not in EVICTION_POLICIES:
-        raise ValueError(f"eviction = {eviction!r} is not one of {', '.join(EVICTION_POLICIES)}")
+    if eviction not in native.EVICTION_POLICIES:
+        raise ValueError(f"eviction = {eviction!r} is not one of {', '.join(native.EVICTION_POLICIES)}")
     return {
         "lru": KVP_POLICY_LRU,
         "priority": KVP_POLICY_LRU,
@@ -121,7 +121,7 @@ cdef class PoolEviction(PoolReports):
         self.is_choosing = True
         try:
             order, refused = chooser.order(records, missing)
-            table = np.frombuffer(records, dtype=COLUMNS)
+            table = np.frombuffer(records, dtype=custom_policy.COLUMNS)
             # Those that others continue only go after these: as many more are named.
             order = order[:missing + int(table["is_continued"][order[:missing]].sum())]
             victims = table[order].tobytes()
@@ -283,7 +283,7 @@ cdef class PoolEviction(PoolReports):
             longest = max(longest, argument.count)
             close_hashes(&argument)
         joined = b"".join(parts)
-        lengths = b"".join([(len(part) // 8).to_bytes(4, byteorder) for part in parts])
+        lengths = b"".join([(len(part) // 8).to_bytes(4, sys.byteorder) for part in parts])
         # A copy that is aligned as its items are.
         all_hashes = <uint64_t *>PyMem_Malloc(len(joined) + 1)
         ids = <int32_t *>PyMem_Malloc((<size_t>longest + 1 + len(parts)) * sizeof(int32_t))
