@@ -47,7 +47,7 @@ class _Tree:
         self.set_next_use(node, time)
 
     def evict_one_needed_after(self, time: int, request: int) -> bool:
-        """Evict the leaf that is needed last, unless that is no later than this; none of the request's own."""
+        """Evict the leaf that is needed last, if it is needed later than this; none of the request's own."""
         kept = []
         found = False
         while self.heap:
@@ -74,17 +74,23 @@ class _Tree:
         return found
 
 
-def optimum(trace: Trace, capacity: int, *, progress: Callable[[int], None] | None = None) -> ReplayResult:
+def optimum(
+    trace: Trace, capacity: int, *, bypass: bool = False, progress: Callable[[int], None] | None = None
+) -> ReplayResult:
     """Return the hits of the best choices there are, when requests give their blocks back at once.
 
-    Of the cached blocks that nothing cached continues, the one that is asked for last goes, and a block that is asked
-    for later than all of these is not kept at all (Belady, 1966, over the leaves of the prefix tree).
+    Of the cached blocks that nothing cached continues, and that the request does not ask for, the one that is asked for
+    last goes (Belady, 1966, over the leaves of the prefix tree). All blocks of a request are in the pool while it runs,
+    as in a pool of which the model computes the KV; of a request that is larger than the pool, as many as fit.
 
     Parameters
     ----------
     trace : Trace
     capacity : int
         Blocks, at least 1.
+    bypass : bool
+        A block that would be asked for later than all that could go for it need not enter the pool: the optimum of a
+        cache that may refuse to keep a block, which no pool is that serves requests from its blocks. Never less.
     progress : callable, optional
         Called now and then with the number of requests done since the last call.
 
@@ -121,7 +127,7 @@ def optimum(trace: Trace, capacity: int, *, progress: Callable[[int], None] | No
             at += 1
         result.hit_blocks += at - begin
         while at < end:
-            if tree.size >= capacity and not tree.evict_one_needed_after(times[at], number):
+            if tree.size >= capacity and not tree.evict_one_needed_after(times[at] if bypass else -1, number):
                 break
             tree.add(nodes[at], times[at])
             at += 1
