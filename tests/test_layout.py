@@ -34,7 +34,7 @@ C_LAYERS = [
         "protection",
     }
     | {"hash_index", "priority_buckets", "stats", "lease"},
-    {"prefix_search", "hash_ring"},
+    {"prefix_search", "hash_ring", "reuse_sampler"},
     {"policy"},
     {"eviction"},
     {"pool"},

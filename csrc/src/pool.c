@@ -25,6 +25,11 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
         self->facts = kvp_memory_new((size_t)n, sizeof *self->facts);
         has_all = self->facts != NULL;
     }
+    if (has_all && config->reuse_sampling > 0) {
+        self->sampler = kvp_memory_new(1, sizeof *self->sampler);
+        has_all =
+            self->sampler && kvp_reuse_sampler_init(self->sampler, config->reuse_sampling, n, config->secret) == KVP_OK;
+    }
     self->pins = has_all ? kvp_memory_new_lazy((size_t)n, sizeof *self->pins) : NULL;
     has_all = has_all && self->pins;
     if (has_all && config->keeps_duplicates) {
@@ -43,6 +48,9 @@ void kvp_pool_destroy(kvp_pool *self) {
     kvp_memory_free(self->copies, (size_t)self->table.num_blocks, sizeof *self->copies);
     kvp_memory_free(self->pins, (size_t)self->table.num_blocks, sizeof *self->pins);
     kvp_memory_free(self->facts, (size_t)self->table.num_blocks, sizeof *self->facts);
+    if (self->sampler)
+        kvp_reuse_sampler_destroy(self->sampler);
+    kvp_memory_free(self->sampler, 1, sizeof *self->sampler);
     kvp_protection_destroy(&self->protection);
     kvp_event_ring_destroy(&self->events);
     kvp_hint_table_destroy(&self->hints);
@@ -69,15 +77,21 @@ static bool leave_copies(kvp_pool *self, int32_t id) {
     return true;
 }
 
+static bool is_eviction(kvp_reason reason) {
+    return reason != KVP_REASON_RESET && reason != KVP_REASON_TRUNCATED;
+}
+
 /* Tell the policy and the protection that the block loses its identity. */
 static void leave_extras(kvp_pool *self, int32_t id, kvp_reason reason) {
     kvp_end_protection(self, id);
-    kvp_eviction_leave(&self->eviction, id, reason != KVP_REASON_RESET && reason != KVP_REASON_TRUNCATED);
+    kvp_eviction_leave(&self->eviction, id, is_eviction(reason));
 }
 
 void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     kvp_block *rows = self->table.rows;
     if (!leave_copies(self, id)) {
+        if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, rows[id].hash))
+            kvp_reuse_sampler_remove(self->sampler, rows[id].hash, is_eviction(reason), self->now);
         kvp_hash_index_remove(&self->index, id);
         rows[id].is_indexed = 0;
         kvp_event_ring_push(

@@ -136,6 +136,8 @@ const char *kvp_pool_check(const kvp_pool *self, void *scratch) {
         broken = kvp_protection_check(&self->protection);
     bool has_extras = self->eviction.policy || self->facts || self->protection.count > 0;
     KVP_REQUIRE(broken || has_extras == self->has_extras, "what a pool has beside the ordinary is not known");
+    if (!broken && self->sampler)
+        broken = kvp_reuse_sampler_check(self->sampler);
     if (!broken)
         broken = check_lineage(self, counts);
     memset(counts, 0, n * sizeof *counts);

@@ -26,7 +26,7 @@ void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n) {
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
     kvp_pool_see_time(self, now);
-    kvp_notice_hits(self, lease->ids, found);
+    kvp_notice_request(self, hashes, n, lease->ids, found);
     kvp_hold(self, lease, found);
     if (found > 0 && found < n)
         kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);

@@ -159,6 +159,8 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     }
     int32_t parent = enrolment->parent;
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
+    if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, enrolment->hash))
+        kvp_reuse_sampler_store(self->sampler, enrolment->hash, self->now);
     if (KVP_UNLIKELY(self->has_extras))
         admit_extras(self, id, has_parent ? parent : KVP_NO_BLOCK);
     bool continues = has_parent && i > 0 && parent == before;

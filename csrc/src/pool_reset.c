@@ -28,6 +28,8 @@ kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_ev
     kvp_expiry_heap_clear(&self->expiries);
     kvp_hint_table_clear(&self->hints);
     kvp_protection_clear(&self->protection);
+    if (self->sampler)
+        kvp_reuse_sampler_clear(self->sampler);
     kvp_update_extras(self);
     kvp_free_list_refill(&self->empty);
     self->num_cached = 0;

@@ -12,7 +12,7 @@
 
 /* After a policy, facts or protected blocks came or went. */
 static inline void kvp_update_extras(kvp_pool *self) {
-    self->has_extras = self->eviction.policy != NULL || self->facts != NULL || self->protection.count > 0;
+    self->has_extras = self->eviction.policy || self->facts || self->protection.count > 0;
 }
 
 /* Give a registered block another level; one that is protected keeps its place, and gets the level when that ends. */
@@ -42,6 +42,14 @@ void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n);
 static inline void kvp_notice_hits(kvp_pool *self, const int32_t *ids, uint32_t n) {
     if (KVP_UNLIKELY(self->has_extras))
         kvp_notice_hits_of_extras(self, ids, n);
+}
+
+/* A request asks for the prefix hashes[0 .. n), of which these blocks were found. */
+static inline void kvp_notice_request(kvp_pool *self, const uint64_t *hashes, uint32_t n, const int32_t *ids,
+                                      uint32_t found) {
+    kvp_notice_hits(self, ids, found);
+    if (KVP_UNLIKELY(self->sampler != NULL))
+        kvp_reuse_sampler_request(self->sampler, hashes, n, found, self->now);
 }
 
 /* One more reference. A block that leaves the inactive pool holds its parent as well. */

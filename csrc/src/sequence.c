@@ -126,7 +126,7 @@ kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots,
         available - count_cached(pool->table.rows, lease->ids, found) < (int64_t)(needed - found))
         return KVP_NOT_ENOUGH;
     kvp_pool_see_time(pool, now);
-    kvp_notice_hits(pool, lease->ids, found);
+    kvp_notice_request(pool, self->hashes, matchable, lease->ids, found);
     kvp_hold(pool, lease, found);
     if (found == 0)
         lease->is_chain = true;

@@ -28,6 +28,7 @@ from kvpool.pressure import BackgroundEvictor
 from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
 from kvpool.types import (
     Admission,
+    AgeHistogram,
     BlockState,
     EvictedBlocks,
     EvictionMode,
@@ -37,11 +38,13 @@ from kvpool.types import (
     PoolEventKind,
     PoolStatus,
     ResetBlocksResult,
+    ReuseStatistics,
 )
 
 __all__ = [
     "EVICTION_POLICIES",
     "Admission",
+    "AgeHistogram",
     "AllocationTimeout",
     "BackgroundEvictor",
     "BlockNotComplete",
@@ -71,6 +74,7 @@ __all__ = [
     "PoolStatus",
     "ResetBlocksResult",
     "ResetError",
+    "ReuseStatistics",
     "ScatteredBlocks",
     "SequenceBatch",
     "StaleHandle",

@@ -101,7 +101,8 @@ def test_the_optimum_of_real_traffic(conversation, share, percent):
     assert round(100 * found.block_hit_ratio, 2) == percent
 
 
-# Beside kvcache-simulator, whose cache may refuse to keep a block. It measures only after its cache is full: blocks nobody asks for again fill it first.
+# Beside kvcache-simulator, whose cache may refuse to keep a block. It measures only after its cache is full: blocks
+# nobody asks for again fill it first.
 
 
 def simulated(trace, capacity, policy):

@@ -29,6 +29,7 @@
 #include "kvp/hint_table.h"
 #include "kvp/lease.h"
 #include "kvp/protection.h"
+#include "kvp/reuse_sampler.h"
 #include "kvp/stats.h"
 
 typedef struct kvp_pool_config {
@@ -39,6 +40,7 @@ typedef struct kvp_pool_config {
     uint64_t event_capacity; /* entries of the event ring; 0 records none */
     uint64_t secret[2];      /* random; where hashes go in the index */
     kvp_policy_kind policy;  /* order of the default level */
+    double reuse_sampling;   /* share of the blocks that is followed to know what becomes of them; 0: none */
     uint32_t ghost_factor;   /* evicted blocks that the policy remembers, if it does, for each block; at least 1 */
 } kvp_pool_config;
 
@@ -63,9 +65,10 @@ typedef struct kvp_pool {
     kvp_hint_table hints;
     kvp_event_ring events;
     kvp_stats stats;
-    kvp_copies *copies;     /* owned; NULL unless duplicates are kept */
-    bool has_extras;        /* a policy, facts, or protected blocks: what most pools do without */
-    kvp_block_facts *facts; /* owned; by id; NULL unless they are kept */
+    kvp_copies *copies;         /* owned; NULL unless duplicates are kept */
+    bool has_extras;            /* a policy, facts, or protected blocks: what most pools do without */
+    kvp_block_facts *facts;     /* owned; by id; NULL unless they are kept */
+    kvp_reuse_sampler *sampler; /* owned; NULL unless blocks are followed */
     kvp_protection protection;
     uint32_t *pins;    /* owned; by id: pins that name it, and pinned blocks that continue it */
     kvp_lease *leases; /* borrowed; the live ones, newest first */

@@ -41,3 +41,17 @@ cdef int64_t parse_seconds(object value, str name, bint zero_is_allowed) except 
     if isnan(seconds) or seconds < 0 or (seconds == 0 and not zero_is_allowed):
         raise ValueError(f"{name} = {value} is not {'at least' if zero_is_allowed else 'above'} 0 seconds")
     return INT64_MAX if seconds >= 9.2e9 else <int64_t>(seconds * 1e9 + 0.5)
+
+
+cdef double parse_share(object value, str name, double low, double high, bint low_is_allowed) except? -1:
+    """Return a number in (low, high], or in [low, high]."""
+    cdef double share
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
+    try:
+        share = value
+    except TypeError:
+        raise TypeError(f"{name} must be a number, not {type(value).__name__}") from None
+    if isnan(share) or not low <= share <= high or (share == low and not low_is_allowed):
+        raise ValueError(f"{name} = {value} is not in {'[' if low_is_allowed else '('}{low:g}, {high:g}]")
+    return share

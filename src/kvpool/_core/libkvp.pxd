@@ -156,6 +156,26 @@ cdef extern from "kvp/candidate.h" nogil:
     ctypedef void (*kvp_rank_function)(const kvp_candidate *blocks, size_t n, double *scores, void *context) noexcept
 
 
+cdef extern from "kvp/reuse_sampler.h" nogil:
+    enum: KVP_REUSE_BINS
+    enum: KVP_AGE_CLASSES
+    enum: KVP_COUNT_CLASSES
+
+    ctypedef struct kvp_reuse_stats:
+        uint64_t requested
+        uint64_t found
+        uint64_t sampled
+        uint64_t hits[KVP_REUSE_BINS]
+        uint64_t evicted
+        uint64_t lifetimes[KVP_AGE_CLASSES]
+        uint64_t idle_ages[KVP_AGE_CLASSES]
+        uint64_t reuse_counts[KVP_COUNT_CLASSES]
+        uint64_t absences[KVP_AGE_CLASSES]
+
+    ctypedef struct kvp_reuse_sampler:
+        kvp_reuse_stats stats
+
+
 cdef extern from "kvp/pool.h" nogil:
     ctypedef struct kvp_pool_config:
         int32_t num_blocks
@@ -165,9 +185,11 @@ cdef extern from "kvp/pool.h" nogil:
         uint64_t event_capacity
         uint64_t secret[2]
         kvp_policy_kind policy
+        double reuse_sampling
         uint32_t ghost_factor
 
     ctypedef struct kvp_pool:
+        kvp_reuse_sampler *sampler
         kvp_block_table table
         kvp_free_list empty
         kvp_hash_index index

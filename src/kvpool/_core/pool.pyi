@@ -34,6 +34,7 @@ class BlockPool(PoolEviction):
         high_watermark: float = 0.9,
         low_watermark: float = 0.7,
         on_pressure: Callable[[BlockPool, bool], object] | None = None,
+        reuse_sampling: float = 0.0,
         name: str = "",
     ) -> BlockPool: ...
     def __reduce__(self) -> NoReturn: ...

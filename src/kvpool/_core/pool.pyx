@@ -6,7 +6,7 @@ from cpython.long cimport PyLong_AsLongLongAndOverflow
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from kvpool._core.arguments cimport parse_int, parse_seconds
+from kvpool._core.arguments cimport parse_int, parse_seconds, parse_share
 from kvpool._core.arrays cimport bool_array
 from kvpool._core.handle cimport new_lease
 from kvpool._core.block_sequence cimport BlockSequence, open_sequence
@@ -60,6 +60,9 @@ cdef class BlockPool(PoolEviction):
     on_pressure : callable, optional
         Called with the pool and a bool, True when pressure has become high and False when it is low again, after the
         call in which that happened (the next one, if a handle was dropped), outside the lock.
+    reuse_sampling : float, default 0
+        Share of the blocks that is followed for :meth:`reuse_statistics`, in [0, 1]; 0.005 suits large pools, 0.05 a
+        thousand blocks. Takes 320 bytes for each block of this share.
     name : str, default ""
         For people who look at several pools.
 
@@ -89,7 +92,7 @@ cdef class BlockPool(PoolEviction):
 
     def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=0,
                   eviction="lru", ghost_factor=4, max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7,
-                  on_pressure=None, name=""):
+                  on_pressure=None, reuse_sampling=0.0, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint64_t events = parse_int(event_capacity, "event_capacity", 0, 2**32)
         cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
@@ -106,7 +109,9 @@ cdef class BlockPool(PoolEviction):
         self.clock = clock
         self.num_blocks = blocks
         self.set_limits(max_pinned_blocks, high_watermark, low_watermark, on_pressure)
-        self.create(blocks, duplicates == "keep", events, policy, ghosts, self.has_chooser, os.urandom(16))
+        self.reuse_sampling = parse_share(reuse_sampling, "reuse_sampling", 0, 1, True)
+        self.create(blocks, duplicates == "keep", events, policy, ghosts, self.has_chooser, self.reuse_sampling,
+                    os.urandom(16))
 
     def __reduce__(self):
         raise TypeError("BlockPool cannot be copied or pickled: its handles belong to it")

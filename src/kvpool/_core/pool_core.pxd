@@ -2,15 +2,15 @@
 # Cost:      one lock and unlock for each method.
 # Ownership: owns the C pool; handles keep the PoolCore alive, so it outlives every lease.
 # Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched,
-# nothing
-#            is allocated and nothing calls out: a finalizer that ran there would take the lock again, and hang.
+#            nothing is allocated and nothing calls out: a finalizer that ran there would take the lock again, and
+#            hang.
 # Errors:    methods return a kvp_status unless they can raise; status.pyx turns one into an exception.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.libkvp cimport (kvp_candidate, kvp_event, kvp_identity, kvp_lease, kvp_policy_kind, kvp_pool,
-                                  kvp_reason, kvp_registration, kvp_segment, kvp_sequence, kvp_sequence_batch,
-                                  kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
+                                  kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment, kvp_sequence,
+                                  kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 
 
 # Numbers of one moment.
@@ -54,7 +54,7 @@ cdef class PoolCore:
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bint keeps_facts, bytes secret) except -1
+                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, bytes secret) except -1
     cdef int64_t now(self) except? -1
     cdef void drop(self, kvp_lease *lease) noexcept
     cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil
@@ -99,6 +99,7 @@ cdef class PoolCore:
     cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil
     cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil
     cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil
+    cdef void read_reuse(self, kvp_reuse_stats *stats, bint reset) noexcept nogil
     cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil
     cdef const char *check(self, void *scratch) noexcept nogil
     cdef kvp_status open_blocks(self, kvp_sequence *sequence, uint64_t slots, int64_t now) noexcept nogil

@@ -4,7 +4,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
 from libc.math cimport isfinite, llround
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from kvpool._core.interpreter cimport KVP_FREE_THREADED
 from kvpool._core.libkvp cimport *
@@ -47,7 +47,7 @@ cdef class PoolCore:
         self.high_count = -1
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bint keeps_facts, bytes secret) except -1:
+                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, bytes secret) except -1:
         cdef kvp_pool_config config
         cdef kvp_shared_pool *shared
         config.num_blocks = num_blocks
@@ -57,6 +57,7 @@ cdef class PoolCore:
         config.policy = policy
         config.ghost_factor = ghost_factor
         config.keeps_facts = keeps_facts
+        config.reuse_sampling = reuse_sampling
         memcpy(config.secret, <const char *>secret, sizeof(config.secret))
         shared = <kvp_shared_pool *>PyMem_Malloc(sizeof(kvp_shared_pool))
         if shared == NULL or kvp_shared_pool_init(shared, &config) != KVP_OK:
@@ -367,6 +368,13 @@ cdef class PoolCore:
             lease = lease.next
         kvp_shared_pool_leave(self.shared)
         return count
+
+    cdef void read_reuse(self, kvp_reuse_stats *stats, bint reset) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        stats[0] = self.shared.pool.sampler.stats
+        if reset:
+            memset(&self.shared.pool.sampler.stats, 0, sizeof(kvp_reuse_stats))
+        kvp_shared_pool_leave(self.shared)
 
     cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil:
         kvp_shared_pool_enter(self.shared)

@@ -2,11 +2,11 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.math cimport ceil, isnan
+from libc.math cimport ceil
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from kvpool._core.arguments cimport parse_int, parse_seconds
+from kvpool._core.arguments cimport parse_int, parse_seconds, parse_share
 from kvpool._core.arrays cimport int32_array, uint8_array, uint64_array
 from kvpool._core.custom_policy cimport CustomPolicy, make_chooser
 from kvpool._core.handle cimport new_lease
@@ -66,27 +66,13 @@ cdef kvp_policy_kind parse_policy(object eviction) except *:
     }[eviction]
 
 
-cdef double parse_share(object value, str name, double low, double high) except? -1:
-    """Return a share of the pool in (low, high]."""
-    cdef double share
-    if isinstance(value, (bool, str)):
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}")
-    try:
-        share = value
-    except TypeError:
-        raise TypeError(f"{name} must be a number, not {type(value).__name__}") from None
-    if isnan(share) or not low < share <= high:
-        raise ValueError(f"{name} = {value} is not in ({low:g}, {high:g}]")
-    return share
-
-
 cdef class PoolEviction(PoolReports):
     """What takes blocks out of the cache, and in which order. Base of :class:`BlockPool`; not useful by itself."""
 
     cdef int set_limits(self, object max_pinned, object high, object low, object on_pressure) except -1:
         """Take what the constructor was given."""
-        cdef double high_share = parse_share(high, "high_watermark", 0, 1)
-        self.low_share = parse_share(low, "low_watermark", 0, high_share)
+        cdef double high_share = parse_share(high, "high_watermark", 0, 1, False)
+        self.low_share = parse_share(low, "low_watermark", 0, high_share, False)
         self.max_pinned = (self.num_blocks + 1) // 2
         if max_pinned is not None:
             self.max_pinned = parse_int(max_pinned, "max_pinned_blocks", 0, self.num_blocks)

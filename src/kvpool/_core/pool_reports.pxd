@@ -10,6 +10,7 @@ from kvpool._core.pool_core cimport PoolCore
 cdef class PoolReports(PoolCore):
     cdef readonly str name
     cdef readonly str duplicates
+    cdef readonly double reuse_sampling
 
     cdef list sum_of_holds(self)
     cdef object shortage(self, object requested, bint waited)

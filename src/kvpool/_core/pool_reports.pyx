@@ -6,20 +6,26 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
-from kvpool._core.arrays cimport uint8_array
-from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_event, kvp_stats
+from kvpool._core.arrays cimport uint64_array, uint8_array
+from kvpool._core.libkvp cimport *
 from kvpool._core.pool_core cimport Counts, HoldRecord, PoolCore
 
-from kvpool.errors import AllocationTimeout, CorruptionError, NotEnoughBlocksAvailable
+from kvpool.errors import AllocationTimeout, BlockPoolError, CorruptionError, NotEnoughBlocksAvailable
+from kvpool.types.age_histogram import AgeHistogram
 from kvpool.types.block_state import BlockState
 from kvpool.types.eviction_reason import EvictionReason
 from kvpool.types.hold import Hold
 from kvpool.types.pool_event import PoolEvent, PoolEventKind
 from kvpool.types.pool_status import PoolStatus
+from kvpool.types.reuse_statistics import ReuseStatistics
 
 cdef dict STATES = {state.value: state for state in BlockState}
 cdef dict KINDS = {kind.value: kind for kind in PoolEventKind}
 cdef dict REASONS = {reason.value: reason for reason in EvictionReason}
+
+
+cdef bytes copy_counts(const uint64_t *counts, Py_ssize_t n):
+    return PyBytes_FromStringAndSize(<const char *>counts, n * sizeof(uint64_t))
 
 
 cdef class PoolReports(PoolCore):
@@ -174,6 +180,42 @@ cdef class PoolReports(PoolCore):
                               REASONS.get(events[i].reason)) for i in range(count)]
         finally:
             PyMem_Free(events)
+
+    def reuse_statistics(self, *, reset=False):
+        """Return what became of a sample of the blocks: how long they stayed, how often they were used, which of them
+        were missed after their eviction, and how many hits pools of other sizes would have had.
+
+        Parameters
+        ----------
+        reset : bool, default False
+            Begin to count anew, so that the next call tells of the time from now on.
+
+        Returns
+        -------
+        ReuseStatistics
+
+        Raises
+        ------
+        BlockPoolError
+            The pool was made without ``reuse_sampling``.
+
+        Notes
+        -----
+        The curve is that of stack distances (Mattson and others, 1970) in a sample of the hashes (SHARDS: Waldspurger
+        and others, FAST 2015), for LRU. At its own size, the pool knows its hits without a sample: the curve goes
+        through them, and tells under other policies what LRU would gain and lose from there. A request that asks again
+        after it was refused counts again.
+        """
+        cdef kvp_reuse_stats stats
+        if self.shared.pool.sampler == NULL:
+            raise BlockPoolError("the pool follows no blocks: make it with reuse_sampling=, for example 0.005")
+        self.read_reuse(&stats, bool(reset))
+        return ReuseStatistics(self.num_blocks, self.reuse_sampling, stats.requested, stats.found, stats.sampled,
+                               uint64_array(copy_counts(stats.hits, KVP_REUSE_BINS)), stats.evicted,
+                               AgeHistogram(uint64_array(copy_counts(stats.lifetimes, KVP_AGE_CLASSES))),
+                               AgeHistogram(uint64_array(copy_counts(stats.idle_ages, KVP_AGE_CLASSES))),
+                               uint64_array(copy_counts(stats.reuse_counts, KVP_COUNT_CLASSES)),
+                               AgeHistogram(uint64_array(copy_counts(stats.absences, KVP_AGE_CLASSES))))
 
     def check_invariants(self):
         """Check every internal count and link, O(num_blocks).

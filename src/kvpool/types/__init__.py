@@ -1,6 +1,7 @@
 """What the pool reports: states, reasons and snapshots."""
 
 from kvpool.types.admission import Admission
+from kvpool.types.age_histogram import AgeHistogram
 from kvpool.types.block_state import BlockState
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_mode import EvictionMode
@@ -9,9 +10,11 @@ from kvpool.types.hold import Hold
 from kvpool.types.pool_event import PoolEvent, PoolEventKind
 from kvpool.types.pool_status import PoolStatus
 from kvpool.types.reset_blocks_result import ResetBlocksResult
+from kvpool.types.reuse_statistics import ReuseStatistics
 
 __all__ = [
     "Admission",
+    "AgeHistogram",
     "BlockState",
     "EvictedBlocks",
     "EvictionMode",
@@ -21,4 +24,5 @@ __all__ = [
     "PoolEventKind",
     "PoolStatus",
     "ResetBlocksResult",
+    "ReuseStatistics",
 ]
