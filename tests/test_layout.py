@@ -37,6 +37,7 @@ C_LAYERS = [
     {"prefix_search", "hash_ring", "reuse_sampler"},
     {"policy"},
     {"eviction"},
+    {"namespaces"},
     {"pool"},
     {"sequence"},
     {"sequence_batch"},

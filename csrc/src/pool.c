@@ -10,7 +10,8 @@
 kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
     int32_t n = config->num_blocks;
     memset(self, 0, sizeof *self);
-    if (kvp_block_table_init(&self->table, n, kvp_eviction_num_ends(config->policy)) != KVP_OK)
+    if (kvp_block_table_init(&self->table, n, (1 + config->max_namespaces) * kvp_eviction_num_ends(config->policy)) !=
+        KVP_OK)
         return KVP_NO_MEMORY;
     kvp_policy_config policy = {
         .kind = config->policy, .ghost_factor = config->ghost_factor, .secret = {config->secret[0], config->secret[1]}};
@@ -24,6 +25,11 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
     if (has_all && config->keeps_facts) {
         self->facts = kvp_memory_new((size_t)n, sizeof *self->facts);
         has_all = self->facts != NULL;
+    }
+    if (has_all && config->max_namespaces > 0) {
+        self->namespaces = kvp_memory_new(1, sizeof *self->namespaces);
+        has_all = self->namespaces && kvp_namespaces_init(self->namespaces, 1 + config->max_namespaces, &self->table,
+                                                          n + kvp_eviction_num_ends(config->policy), &policy) == KVP_OK;
     }
     if (has_all && config->reuse_sampling > 0) {
         self->sampler = kvp_memory_new(1, sizeof *self->sampler);
@@ -48,6 +54,9 @@ void kvp_pool_destroy(kvp_pool *self) {
     kvp_memory_free(self->copies, (size_t)self->table.num_blocks, sizeof *self->copies);
     kvp_memory_free(self->pins, (size_t)self->table.num_blocks, sizeof *self->pins);
     kvp_memory_free(self->facts, (size_t)self->table.num_blocks, sizeof *self->facts);
+    if (self->namespaces)
+        kvp_namespaces_destroy(self->namespaces);
+    kvp_memory_free(self->namespaces, 1, sizeof *self->namespaces);
     if (self->sampler)
         kvp_reuse_sampler_destroy(self->sampler);
     kvp_memory_free(self->sampler, 1, sizeof *self->sampler);
@@ -84,7 +93,7 @@ static bool is_eviction(kvp_reason reason) {
 /* Tell the policy and the protection that the block loses its identity. */
 static void leave_extras(kvp_pool *self, int32_t id, kvp_reason reason) {
     kvp_end_protection(self, id);
-    kvp_eviction_leave(&self->eviction, id, is_eviction(reason));
+    kvp_eviction_leave(kvp_order_of(self, id), id, is_eviction(reason));
 }
 
 void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
@@ -100,7 +109,7 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     }
     int32_t parent = kvp_block_parent(&rows[id]);
     if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
-        kvp_eviction_add_next(&self->eviction, parent);
+        kvp_eviction_add_next(kvp_order_of(self, parent), parent);
     if (KVP_UNLIKELY(self->has_extras))
         leave_extras(self, id, reason);
     kvp_expiry_heap_set(&self->expiries, id, KVP_NO_EXPIRY);
@@ -130,14 +139,14 @@ static void expire(kvp_pool *self) {
 
 void kvp_prepare_to_evict(kvp_pool *self) {
     expire(self);
-    kvp_eviction_see_time(&self->eviction, self->now);
+    kvp_tell_time(self);
 }
 
 /* The block's turn came, but it is protected: it goes after all others. */
 static void spare(kvp_pool *self, int32_t id) {
     self->protection.levels[id] = self->table.rows[id].level;
     self->table.rows[id].level = KVP_PROTECTED_LEVEL;
-    kvp_priority_buckets_add_newest(&self->eviction.buckets, id);
+    kvp_priority_buckets_add_newest(&kvp_order_of(self, id)->buckets, id);
 }
 
 /* As kvp_evict, of a pool without extras and whatever the level. */
@@ -157,10 +166,10 @@ static inline int32_t evict_plain(kvp_pool *self, kvp_reason reason) {
 }
 
 /* Blocks that others continue, and those that are protected, are set aside on the way. */
-int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest) {
+int32_t kvp_evict(kvp_pool *self, kvp_eviction *order, kvp_reason reason, uint32_t highest) {
     kvp_block *rows = self->table.rows;
-    while (self->num_cached > 0 && kvp_eviction_lowest_level(&self->eviction) <= highest) {
-        int32_t id = kvp_eviction_take_next(&self->eviction);
+    while (self->num_cached > 0 && kvp_eviction_lowest_level(order) <= highest) {
+        int32_t id = kvp_eviction_take_next(order);
         if (kvp_protection_has(&self->protection, id) && rows[id].level != KVP_PROTECTED_LEVEL) {
             spare(self, id);
         } else if (rows[id].children > 0) {
@@ -168,6 +177,8 @@ int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest) {
         } else {
             kvp_unregister(self, id, reason);
             self->num_cached--;
+            if (self->namespaces)
+                self->namespaces->quotas[self->namespaces->of[id]].cached--;
             return id;
         }
     }
@@ -183,10 +194,35 @@ static int32_t advance_scout(const kvp_pool *self, int32_t scout) {
     return rows[scout].next;
 }
 
-uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
+uint32_t kvp_count_to_evict(const kvp_pool *self, uint32_t n, int32_t space) {
+    int64_t from_empty = n < (uint32_t)self->empty.count ? n : (uint32_t)self->empty.count;
+    if (KVP_UNLIKELY(self->namespaces != NULL)) {
+        const kvp_quota *quota = &self->namespaces->quotas[space];
+        int64_t below_cap = (int64_t)quota->cap - quota->held - quota->cached;
+        if (below_cap < from_empty)
+            from_empty = below_cap > 0 ? below_cap : 0;
+    }
+    return n - (uint32_t)from_empty;
+}
+
+/* Evict a block for one more of the namespace. */
+static int32_t evict_for(kvp_pool *self, int32_t space) {
+    int32_t victim = self->namespaces ? kvp_namespaces_victim(self->namespaces, space) : 0;
+    return kvp_evict(self, kvp_order_of_space(self, victim), KVP_REASON_CAPACITY, KVP_PROTECTED_LEVEL);
+}
+
+/* Blocks change hands; the count comes first, so that it is known whose is to be evicted. */
+__attribute__((noinline, cold)) static void give_to(kvp_pool *self, const int32_t *ids, uint32_t n, int32_t space) {
+    for (uint32_t i = 0; i < n; i++)
+        self->namespaces->of[ids[i]] = (uint8_t)space;
+}
+
+uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, int32_t space, uint64_t *evicted) {
     kvp_block *rows = self->table.rows;
-    uint32_t from_empty = n < (uint32_t)self->empty.count ? n : (uint32_t)self->empty.count;
-    uint32_t missing = n - from_empty;
+    uint32_t missing = kvp_count_to_evict(self, n, space);
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        kvp_namespaces_hold(self->namespaces, space, (int32_t)n);
+    uint32_t from_empty = n - missing;
     for (uint32_t i = 0; i < from_empty; i++) {
         if (self->empty.count > AHEAD)
             KVP_PREFETCH(&rows[self->empty.ids[self->empty.count - 1 - AHEAD]]);
@@ -202,8 +238,8 @@ uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
         for (uint32_t i = 0; i < missing; i++) {
             if (missing - i > AHEAD)
                 scout = advance_scout(self, scout);
-            int32_t id = KVP_LIKELY(!self->has_extras) ? evict_plain(self, KVP_REASON_CAPACITY)
-                                                       : kvp_evict(self, KVP_REASON_CAPACITY, KVP_PROTECTED_LEVEL);
+            int32_t id =
+                KVP_LIKELY(!self->has_extras) ? evict_plain(self, KVP_REASON_CAPACITY) : evict_for(self, space);
             ids[from_empty + i] = id;
             if (evicted)
                 evicted[i] = rows[id].hash;
@@ -213,6 +249,8 @@ uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
         rows[ids[i]].refs = 1;
         rows[ids[i]].generation++;
     }
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        give_to(self, ids, n, space);
     self->num_mutable += (int32_t)n;
     self->stats.allocations += n;
     self->stats.allocations_from_empty += from_empty;
@@ -223,13 +261,12 @@ uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted) {
 kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
                              uint32_t *num_evicted) {
     uint32_t n = lease->count;
-    uint32_t missing = n > (uint32_t)self->empty.count ? n - (uint32_t)self->empty.count : 0;
-    if (missing > (uint32_t)self->num_cached)
+    if (n > kvp_pool_room(self, lease->space))
         return KVP_NOT_ENOUGH;
-    if (missing > max_evicted)
+    if (kvp_count_to_evict(self, n, lease->space) > max_evicted)
         return KVP_RETRY;
     kvp_pool_see_time(self, now);
-    *num_evicted = kvp_take(self, lease->ids, n, evicted);
+    *num_evicted = kvp_take(self, lease->ids, n, lease->space, evicted);
     memset(kvp_lease_gone(lease), 0, n);
     kvp_make_live(self, lease, n, now);
     return KVP_OK;
@@ -284,14 +321,15 @@ kvp_status kvp_pool_release_hinted(kvp_pool *self, kvp_lease *lease, uint32_t hi
     if (!lease->is_live)
         return KVP_OK;
     kvp_status status;
+    kvp_eviction *order = kvp_order_of_space(self, lease->space);
     if (KVP_UNLIKELY(self->has_extras))
-        kvp_eviction_begin_release(&self->eviction, hint, self->now);
+        kvp_eviction_begin_release(order, hint, self->now);
     if (lease->is_sequence)
         status = release_sequence(self, lease);
     else
         status = lease->is_mutable ? release_mutable(self, lease) : release_immutable(self, lease);
     if (KVP_UNLIKELY(self->has_extras))
-        kvp_eviction_end_release(&self->eviction);
+        kvp_eviction_end_release(order);
     kvp_make_dead(self, lease);
     self->stats.corruptions += status != KVP_OK;
     return status;
@@ -315,6 +353,14 @@ kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment) 
     return KVP_OK;
 }
 
+/* Namespace of the parts; handles of several are told apart by those who put them together. */
+static int32_t space_of_segments(const kvp_segment *parts, uint32_t num_parts) {
+    for (uint32_t p = 0; p < num_parts; p++)
+        if (parts[p].count > 0)
+            return parts[p].lease->space;
+    return 0;
+}
+
 kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease) {
     for (uint32_t p = 0; p < num_parts; p++)
         if (parts[p].count > 0 && !parts[p].lease->is_live)
@@ -327,6 +373,7 @@ kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num
         }
     }
     lease->is_chain = kvp_is_chain(self->table.rows, lease->ids, n);
+    lease->space = (uint8_t)space_of_segments(parts, num_parts);
     kvp_hold(self, lease, n);
     kvp_pool_see_time(self, now);
     kvp_make_live(self, lease, held, now);
@@ -339,6 +386,7 @@ kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_
     if (status != KVP_OK)
         return status;
     kvp_close_emptied_leases(self, parts, num_parts);
+    lease->space = (uint8_t)space_of_segments(parts, num_parts);
     memset(kvp_lease_gone(lease), 0, lease->count);
     kvp_pool_see_time(self, now);
     kvp_make_live(self, lease, lease->count, now);
@@ -350,8 +398,11 @@ kvp_status kvp_pool_upgrade(kvp_pool *self, int32_t id, uint32_t generation, uin
     const kvp_block *row = &self->table.rows[id];
     if (row->generation != generation || !kvp_block_is_registered(row) || row->hash != hash)
         return KVP_STALE;
+    if (KVP_UNLIKELY(self->namespaces != NULL) && kvp_count_permitted(self, kvp_space_of(self, id), &id, 1) == 0)
+        return KVP_NOT_ENOUGH;
     kvp_pool_see_time(self, now);
     kvp_acquire(self, id);
+    lease->space = (uint8_t)kvp_space_of(self, id);
     lease->ids[0] = id;
     kvp_make_live(self, lease, 1, now);
     return KVP_OK;

@@ -88,8 +88,35 @@ static const char *check_states(const kvp_pool *self) {
         KVP_REQUIRE(rows[self->empty.ids[i]].refs == 0 && !kvp_block_is_registered(&rows[self->empty.ids[i]]),
                     "a block on the empty stack is in use");
     const char *broken = kvp_eviction_check(&self->eviction, &linked);
+    for (int32_t space = 1; !broken && self->namespaces && space < self->namespaces->count; space++) {
+        int32_t ordered;
+        broken = kvp_eviction_check(&self->namespaces->orders[space - 1], &ordered);
+        linked += broken ? 0 : ordered;
+    }
     KVP_REQUIRE(broken || linked + parked == cached, "a cached block is neither in a list nor parked");
     return broken;
+}
+
+/* What each namespace holds and has cached, and that no lineage goes from one to another. */
+static const char *check_namespaces(const kvp_pool *self) {
+    const kvp_block *rows = self->table.rows;
+    const kvp_namespaces *spaces = self->namespaces;
+    int32_t held[KVP_MAX_NAMESPACES] = {0}, cached[KVP_MAX_NAMESPACES] = {0};
+    for (int32_t id = 0; id < self->table.num_blocks; id++) {
+        bool is_registered = kvp_block_is_registered(&rows[id]);
+        int32_t parent = is_registered ? kvp_block_parent(&rows[id]) : KVP_NO_BLOCK;
+        KVP_REQUIRE(parent == KVP_NO_BLOCK || spaces->of[parent] == spaces->of[id],
+                    "a block continues one of another namespace");
+        held[spaces->of[id]] += rows[id].refs > 0;
+        cached[spaces->of[id]] += is_registered && rows[id].refs == 0;
+    }
+    for (int32_t space = 0; space < KVP_MAX_NAMESPACES; space++) {
+        bool is_used = space < spaces->count;
+        KVP_REQUIRE(held[space] == (is_used ? spaces->quotas[space].held : 0), "what a namespace holds is miscounted");
+        KVP_REQUIRE(cached[space] == (is_used ? spaces->quotas[space].cached : 0),
+                    "what a namespace has cached is miscounted");
+    }
+    return kvp_namespaces_check(spaces);
 }
 
 /* The copies of every hash form one ring with exactly one indexed block, the oldest. */
@@ -134,8 +161,12 @@ const char *kvp_pool_check(const kvp_pool *self, void *scratch) {
     memset(counts, 0, n * sizeof *counts);
     if (!broken)
         broken = kvp_protection_check(&self->protection);
-    bool has_extras = self->eviction.policy || self->facts || self->protection.count > 0;
-    KVP_REQUIRE(broken || has_extras == self->has_extras, "what a pool has beside the ordinary is not known");
+    bool has_orders = self->eviction.policy || self->namespaces;
+    bool has_extras = has_orders || self->facts || self->protection.count > 0;
+    KVP_REQUIRE(broken || (has_orders == self->has_orders && has_extras == self->has_extras),
+                "what a pool has beside the ordinary is not known");
+    if (!broken && self->namespaces)
+        broken = check_namespaces(self);
     if (!broken && self->sampler)
         broken = kvp_reuse_sampler_check(self->sampler);
     if (!broken)

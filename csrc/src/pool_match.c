@@ -9,10 +9,10 @@ void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n) {
         const kvp_block *row = &self->table.rows[ids[i]];
         bool is_in_list = row->refs == 0 && !kvp_block_is_parked(row);
         if (is_in_list)
-            kvp_eviction_remove(&self->eviction, ids[i]);
+            kvp_eviction_remove(kvp_order_of(self, ids[i]), ids[i]);
         kvp_end_protection(self, ids[i]);
         if (is_in_list)
-            kvp_eviction_add(&self->eviction, ids[i]);
+            kvp_eviction_add(kvp_order_of(self, ids[i]), ids[i]);
     }
     for (uint32_t i = 0; KVP_UNLIKELY(self->facts != NULL) && i < n; i++) {
         if (ids[i] == KVP_NO_BLOCK)
@@ -20,11 +20,17 @@ void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n) {
         self->facts[ids[i]].last_access = self->now;
         self->facts[ids[i]].reuse_count += self->facts[ids[i]].reuse_count < UINT32_MAX;
     }
-    kvp_eviction_hit(&self->eviction, ids, n, self->now);
+    for (uint32_t i = 0; KVP_UNLIKELY(self->namespaces != NULL) && self->eviction.policy && i < n; i++)
+        if (ids[i] != KVP_NO_BLOCK)
+            kvp_eviction_hit(kvp_order_of(self, ids[i]), &ids[i], 1, self->now);
+    if (!self->namespaces)
+        kvp_eviction_hit(&self->eviction, ids, n, self->now);
 }
 
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        found = kvp_count_permitted(self, lease->space, lease->ids, found);
     kvp_pool_see_time(self, now);
     kvp_notice_request(self, hashes, n, lease->ids, found);
     kvp_hold(self, lease, found);
@@ -38,6 +44,8 @@ void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t 
 
 void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, lease->ids);
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        found = kvp_leave_out_forbidden(self, lease->space, lease->ids, n);
     kvp_pool_see_time(self, now);
     kvp_notice_hits(self, lease->ids, n);
     kvp_hold(self, lease, n);
@@ -46,17 +54,30 @@ void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n
     kvp_make_live(self, lease, found, now);
 }
 
+/* Blocks of any namespace are about to be given back; they were. */
+static void begin_releases(kvp_pool *self) {
+    for (int32_t space = 0; space < (self->namespaces ? self->namespaces->count : 1); space++)
+        kvp_eviction_begin_release(kvp_order_of_space(self, space), 0, self->now);
+}
+
+static void end_releases(kvp_pool *self) {
+    for (int32_t space = 0; space < (self->namespaces ? self->namespaces->count : 1); space++)
+        kvp_eviction_end_release(kvp_order_of_space(self, space));
+}
+
 uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids) {
     uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, ids);
     kvp_notice_hits(self, ids, n);
-    kvp_eviction_begin_release(&self->eviction, 0, self->now);
+    if (KVP_UNLIKELY(self->has_orders))
+        begin_releases(self);
     for (uint32_t i = 0; i < n; i++)
         if (ids[i] != KVP_NO_BLOCK)
             kvp_acquire(self, ids[i]);
     for (uint32_t i = n; i-- > 0;)
         if (ids[i] != KVP_NO_BLOCK)
             kvp_let_go(self, ids[i]);
-    kvp_eviction_end_release(&self->eviction);
+    if (KVP_UNLIKELY(self->has_orders))
+        end_releases(self);
     self->stats.touches += found;
     return found;
 }

@@ -129,7 +129,7 @@ static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t
 
 /* Tell the policy of a block that got its identity, and begin its facts. */
 static void admit_extras(kvp_pool *self, int32_t id, int32_t parent) {
-    kvp_eviction_admit(&self->eviction, id);
+    kvp_eviction_admit(kvp_order_of(self, id), id);
     if (!self->facts)
         return;
     uint32_t position = parent != KVP_NO_BLOCK ? self->facts[parent].position + 1 : 0;
@@ -158,6 +158,9 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
         return true;
     }
     int32_t parent = enrolment->parent;
+    if (KVP_UNLIKELY(self->namespaces != NULL) && parent != KVP_NO_BLOCK &&
+        self->namespaces->of[parent] != self->namespaces->of[id])
+        parent = KVP_NO_BLOCK; /* its hold would count as its namespace's */
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
     if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, enrolment->hash))
         kvp_reuse_sampler_store(self->sampler, enrolment->hash, self->now);
@@ -196,8 +199,18 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
     kvp_status status = kvp_take_from_leases(registration->segments, registration->num_segments, lease->ids, at);
     if (status != KVP_OK)
         return status;
+    for (uint32_t i = 0; KVP_UNLIKELY(self->namespaces != NULL) && i < n; i++) {
+        if (!kvp_is_foreign(self, registration->hashes[i], self->namespaces->of[lease->ids[i]]) &&
+            self->namespaces->of[lease->ids[i]] == self->namespaces->of[lease->ids[0]])
+            continue;
+        untake(registration->segments, registration->num_segments, n);
+        *at = i;
+        return KVP_FOREIGN;
+    }
+    if (n > 0)
+        lease->space = (uint8_t)kvp_space_of(self, lease->ids[0]);
     kvp_pool_see_time(self, now);
-    kvp_eviction_see_time(&self->eviction, self->now);
+    kvp_tell_time(self);
 
     kvp_enrolment enrolment = {.has_retention = registration->level >= 0 || registration->expiry != KVP_NO_EXPIRY,
                                .level = KVP_DEFAULT_LEVEL,

@@ -25,6 +25,8 @@ kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_ev
     }
     kvp_hash_index_clear(&self->index);
     kvp_eviction_clear(&self->eviction);
+    if (self->namespaces)
+        kvp_namespaces_clear(self->namespaces);
     kvp_expiry_heap_clear(&self->expiries);
     kvp_hint_table_clear(&self->hints);
     kvp_protection_clear(&self->protection);
@@ -99,10 +101,12 @@ static void reset_one(kvp_pool *self, int32_t id) {
     if (kvp_block_is_parked(&self->table.rows[id]))
         self->table.rows[id].prev = KVP_NO_BLOCK;
     else
-        kvp_eviction_remove(&self->eviction, id);
+        kvp_eviction_remove(kvp_order_of(self, id), id);
     kvp_unregister(self, id, KVP_REASON_RESET);
     kvp_free_list_push(&self->empty, id);
     self->num_cached--;
+    if (self->namespaces)
+        self->namespaces->quotas[self->namespaces->of[id]].cached--;
 }
 
 kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes,

@@ -6,7 +6,7 @@
 uint32_t kvp_pool_retain(kvp_pool *self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry, int64_t now) {
     uint32_t found = 0;
     kvp_pool_see_time(self, now);
-    kvp_eviction_see_time(&self->eviction, self->now);
+    kvp_tell_time(self);
     for (uint32_t i = 0; i < n; i++) {
         int32_t id = kvp_hash_index_find(&self->index, hashes[i]);
         if (id == KVP_NO_BLOCK)
@@ -38,6 +38,8 @@ void kvp_unpin(kvp_pool *self, const kvp_lease *lease) {
 kvp_status kvp_pool_pin(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t limit, int64_t now,
                         kvp_lease *lease, int32_t *wanted) {
     uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, lease->ids);
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        found = kvp_leave_out_forbidden(self, lease->space, lease->ids, n);
     for (uint32_t i = 0; i < n; i++)
         if (lease->ids[i] != KVP_NO_BLOCK)
             add_pin(self, lease->ids[i]);
@@ -47,7 +49,7 @@ kvp_status kvp_pool_pin(kvp_pool *self, const uint64_t *hashes, uint32_t n, int3
         return KVP_NOT_ENOUGH;
     }
     kvp_pool_see_time(self, now);
-    kvp_eviction_see_time(&self->eviction, self->now);
+    kvp_tell_time(self);
     kvp_hold(self, lease, n);
     lease->is_pin = true;
     kvp_make_live(self, lease, found, now);
@@ -74,10 +76,10 @@ void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *le
         /* Its turn had come when it was spared: now it goes next. */
         bool is_in_list = rows[id].refs == 0 && !kvp_block_is_parked(&rows[id]);
         if (is_in_list)
-            kvp_priority_buckets_remove(&self->eviction.buckets, id);
+            kvp_priority_buckets_remove(&kvp_order_of(self, id)->buckets, id);
         rows[id].level = kvp_level_of(self, id) & 0x7F;
         if (is_in_list)
-            kvp_eviction_add_next(&self->eviction, id);
+            kvp_eviction_add_next(kvp_order_of(self, id), id);
     }
 }
 
@@ -87,7 +89,8 @@ uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason
     kvp_pool_see_time(self, now);
     kvp_prepare_to_evict(self);
     while (count < n) {
-        int32_t id = kvp_evict(self, reason, highest);
+        int32_t space = self->namespaces ? kvp_namespaces_wealthiest(self->namespaces) : 0;
+        int32_t id = space < 0 ? KVP_NO_BLOCK : kvp_evict(self, kvp_order_of_space(self, space), reason, highest);
         if (id == KVP_NO_BLOCK)
             break;
         evicted[count++] = (kvp_identity){self->table.rows[id].hash, id};
@@ -95,6 +98,22 @@ uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason
     }
     self->stats.evictions_ahead += count;
     return count;
+}
+
+kvp_status kvp_pool_set_quota(kvp_pool *self, int32_t space, int32_t floor, int32_t cap, int64_t now) {
+    kvp_status status = kvp_namespaces_set(self->namespaces, space, floor, cap);
+    if (status != KVP_OK)
+        return status;
+    const kvp_quota *quota = &self->namespaces->quotas[space];
+    kvp_pool_see_time(self, now);
+    kvp_prepare_to_evict(self);
+    while (quota->cached > 0 && quota->held + quota->cached > quota->cap) {
+        int32_t id = kvp_evict(self, kvp_order_of_space(self, space), KVP_REASON_PRESSURE, KVP_PROTECTED_LEVEL);
+        KVP_ASSERT(id != KVP_NO_BLOCK);
+        kvp_free_list_push(&self->empty, id);
+        self->stats.evictions_ahead++;
+    }
+    return KVP_OK;
 }
 
 uint32_t kvp_pool_candidates(const kvp_pool *self, kvp_candidate *candidates, uint32_t max) {

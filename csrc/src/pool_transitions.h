@@ -12,15 +12,44 @@
 
 /* After a policy, facts or protected blocks came or went. */
 static inline void kvp_update_extras(kvp_pool *self) {
-    self->has_extras = self->eviction.policy || self->facts || self->protection.count > 0;
+    self->has_orders = self->eviction.policy || self->namespaces;
+    self->has_extras = self->has_orders || self->facts || self->protection.count > 0;
 }
+
+static inline kvp_eviction *kvp_order_of_space(kvp_pool *self, int32_t space) {
+    return space > 0 ? &self->namespaces->orders[space - 1] : &self->eviction;
+}
+
+static inline int32_t kvp_space_of(const kvp_pool *self, int32_t id) {
+    return self->namespaces ? self->namespaces->of[id] : 0;
+}
+
+/* The order of eviction that the block has its place in. */
+static inline kvp_eviction *kvp_order_of(kvp_pool *self, int32_t id) {
+    return kvp_order_of_space(self, kvp_space_of(self, id));
+}
+
+/* Tell the policies what time it is. */
+static inline void kvp_tell_time(kvp_pool *self) {
+    kvp_eviction_see_time(&self->eviction, self->now);
+    if (KVP_LIKELY(!self->namespaces || !self->eviction.policy))
+        return;
+    for (int32_t space = 1; space < self->namespaces->count; space++)
+        kvp_eviction_see_time(kvp_order_of_space(self, space), self->now);
+}
+
+/* A cached block is held, or a held one cached, in a pool that has more than lists of levels. Out of the way of those
+ * that have not, as is what a mutable block that becomes empty means to its namespace. */
+__attribute__((noinline, cold)) void kvp_leave_order(kvp_pool *self, int32_t id);
+__attribute__((noinline, cold)) void kvp_enter_order(kvp_pool *self, int32_t id);
+__attribute__((noinline, cold)) void kvp_uncount_held(kvp_pool *self, int32_t id);
 
 /* Give a registered block another level; one that is protected keeps its place, and gets the level when that ends. */
 static inline void kvp_set_level(kvp_pool *self, int32_t id, uint32_t level) {
     if (KVP_UNLIKELY(self->table.rows[id].level == KVP_PROTECTED_LEVEL))
         self->protection.levels[id] = (uint8_t)level;
     else
-        kvp_eviction_set_level(&self->eviction, id, level);
+        kvp_eviction_set_level(kvp_order_of(self, id), id, level);
 }
 
 /* The level that the block has but for its protection. */
@@ -56,10 +85,12 @@ static inline void kvp_notice_request(kvp_pool *self, const uint64_t *hashes, ui
 static inline void kvp_acquire(kvp_pool *self, int32_t id) {
     kvp_block *rows = self->table.rows;
     while (rows[id].refs++ == 0) {
-        if (kvp_block_is_parked(&rows[id]))
+        if (KVP_UNLIKELY(self->has_orders))
+            kvp_leave_order(self, id);
+        else if (kvp_block_is_parked(&rows[id]))
             rows[id].prev = KVP_NO_BLOCK;
         else
-            kvp_eviction_remove(&self->eviction, id);
+            kvp_priority_buckets_remove(&self->eviction.buckets, id);
         self->num_cached--;
         self->num_active++;
         if (rows[id].lineage < KVP_PARENT_BASE)
@@ -73,7 +104,10 @@ static inline void kvp_acquire(kvp_pool *self, int32_t id) {
 static inline void kvp_let_go(kvp_pool *self, int32_t id) {
     kvp_block *rows = self->table.rows;
     while (--rows[id].refs == 0) {
-        kvp_eviction_add(&self->eviction, id);
+        if (KVP_UNLIKELY(self->has_orders))
+            kvp_enter_order(self, id);
+        else
+            kvp_priority_buckets_add_newest(&self->eviction.buckets, id);
         self->num_active--;
         self->num_cached++;
         if (rows[id].lineage < KVP_PARENT_BASE)
@@ -104,6 +138,8 @@ kvp_status kvp_let_go_chain(kvp_pool *self, const int32_t *ids, uint32_t n);
 static inline void kvp_give_back(kvp_pool *self, int32_t id) {
     self->table.rows[id].refs = 0;
     kvp_free_list_push(&self->empty, id);
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        kvp_uncount_held(self, id);
     self->num_mutable--;
 }
 
@@ -143,6 +179,12 @@ typedef struct kvp_enrolment {
     int64_t expiry;
 } kvp_enrolment;
 
+/* Whether the hash is registered in another namespace than this one. */
+static inline bool kvp_is_foreign(const kvp_pool *self, uint64_t hash, int32_t space) {
+    int32_t id = kvp_hash_index_find(&self->index, hash);
+    return id != KVP_NO_BLOCK && self->namespaces->of[id] != space;
+}
+
 /* Give the mutable block ids[i] an identity, and the hold that ids[0 .. i) have: *is_chain says, before and after,
  * whether it is that of a chain. True when the hash was registered already: ids[i] is then the block to use, the first
  * that has the hash unless the pool keeps duplicates; a replaced one is the caller's to give back. */
@@ -151,9 +193,18 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
 /* Take the identity of a registered block that only the caller holds and nothing continues: it is mutable then. */
 void kvp_disown(kvp_pool *self, int32_t id);
 
-/* Take n blocks, empty ones first, then by evicting. That many are available. Hashes of the evicted go to evicted, if
- * that is not NULL; returns how many these are. They are mutable afterwards. */
-uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, uint64_t *evicted);
+/* Take n blocks for a namespace, empty ones first, then by evicting. It has room for that many. Hashes of the evicted go
+ * to evicted, if that is not NULL; returns how many these are. They are mutable afterwards. */
+uint32_t kvp_take(kvp_pool *self, int32_t *ids, uint32_t n, int32_t space, uint64_t *evicted);
+
+/* How many of the n blocks that kvp_take would take were evicted for it. */
+uint32_t kvp_count_to_evict(const kvp_pool *self, uint32_t n, int32_t space);
+
+/* How many blocks stop being available when these are held: those of them that are cached, and cached ancestors. */
+uint32_t kvp_count_cached(kvp_block *rows, const int32_t *ids, uint32_t n);
+
+/* How many of these blocks, from the first, are the namespace's, and can be held. */
+uint32_t kvp_count_permitted(const kvp_pool *self, int32_t space, const int32_t *ids, uint32_t n);
 
 /* Mark the entries gone in their leases and write their blocks to ids. KVP_CONSUMED, with nothing changed, when one is
  * gone already or named twice; *at is its position. */
@@ -165,9 +216,12 @@ void kvp_close_emptied_leases(kvp_pool *self, const kvp_segment *segments, uint3
 /* Demote what has expired, and tell the policy what time it is: before the first eviction of a call. */
 void kvp_prepare_to_evict(kvp_pool *self);
 
-/* Evict the next block in order whose level is at most `highest`; KVP_NO_BLOCK when there is none. It is empty then,
+/* Make entries KVP_NO_BLOCK whose blocks are another namespace's, or more than it can hold; returns how many stay. */
+uint32_t kvp_leave_out_forbidden(const kvp_pool *self, int32_t space, int32_t *ids, uint32_t n);
+
+/* Evict the block that goes next in this order if its level is at most `highest`; else KVP_NO_BLOCK. It is empty then,
  * and the caller's. */
-int32_t kvp_evict(kvp_pool *self, kvp_reason reason, uint32_t highest);
+int32_t kvp_evict(kvp_pool *self, kvp_eviction *order, kvp_reason reason, uint32_t highest);
 
 /* Take back what kvp_pool_pin counted for a lease. */
 void kvp_unpin(kvp_pool *self, const kvp_lease *lease);

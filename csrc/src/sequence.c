@@ -96,41 +96,27 @@ static void set_count(kvp_sequence *self, uint32_t count) {
     self->lease->count = self->lease->held = count;
 }
 
-#define MARK 0x80000000u /* in refs of cached blocks, which are 0 otherwise, while they are counted */
-
-/* How many cached blocks stop being available when these are held: those of them that are cached, and cached
- * ancestors. */
-static uint32_t count_cached(kvp_block *rows, const int32_t *ids, uint32_t n) {
-    uint32_t cached = 0;
-    for (uint32_t i = 0; i < n; i++)
-        for (int32_t id = ids[i]; id != KVP_NO_BLOCK && rows[id].refs == 0; id = kvp_block_parent(&rows[id])) {
-            rows[id].refs = MARK;
-            cached++;
-        }
-    for (uint32_t i = 0; i < n; i++)
-        for (int32_t id = ids[i]; id != KVP_NO_BLOCK && rows[id].refs == MARK; id = kvp_block_parent(&rows[id]))
-            rows[id].refs = 0;
-    return cached;
-}
-
 kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots, int64_t now) {
     kvp_lease *lease = self->lease;
     uint32_t matchable = kvp_sequence_full_blocks(self, self->num_tokens - 1);
     uint32_t needed = kvp_sequence_blocks_for(self, self->num_tokens + slots);
     uint32_t found = kvp_prefix_search(&pool->index, self->hashes, matchable, lease->ids, &lease->is_chain);
-    int64_t available = kvp_pool_available(pool);
+    int64_t available = kvp_pool_room(pool, lease->space);
+    for (uint32_t i = 0; KVP_UNLIKELY(pool->namespaces != NULL) && i < found; i++)
+        if (kvp_space_of(pool, lease->ids[i]) != lease->space)
+            found = i;
     /* What the match itself makes unavailable is counted before anything is touched, unless it cannot matter: there is
      * room even if all was cached, and nothing but the blocks found is held with them. */
     bool is_all = found == 0 || (lease->is_chain && kvp_block_parent(&pool->table.rows[lease->ids[0]]) == KVP_NO_BLOCK);
     if ((available < (int64_t)needed || !is_all) &&
-        available - count_cached(pool->table.rows, lease->ids, found) < (int64_t)(needed - found))
+        available - kvp_count_cached(pool->table.rows, lease->ids, found) < (int64_t)(needed - found))
         return KVP_NOT_ENOUGH;
     kvp_pool_see_time(pool, now);
     kvp_notice_request(pool, self->hashes, matchable, lease->ids, found);
     kvp_hold(pool, lease, found);
     if (found == 0)
         lease->is_chain = true;
-    (void)kvp_take(pool, lease->ids + found, needed - found, NULL);
+    (void)kvp_take(pool, lease->ids + found, needed - found, lease->space, NULL);
     pool->stats.match_hashes_requested += matchable;
     pool->stats.match_blocks_returned += found;
     lease->registered = found;
@@ -151,7 +137,7 @@ kvp_status kvp_sequence_give_back(kvp_sequence *self, kvp_pool *pool, uint32_t h
 
 void kvp_sequence_take(kvp_sequence *self, kvp_pool *pool, uint32_t n) {
     kvp_lease *lease = self->lease;
-    (void)kvp_take(pool, lease->ids + lease->count, n, NULL);
+    (void)kvp_take(pool, lease->ids + lease->count, n, lease->space, NULL);
     set_count(self, lease->count + n);
 }
 
@@ -168,6 +154,10 @@ void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until) {
         for (; i < batch && pool->index.rekeys == rekeys; i++) {
             uint32_t at = done + i;
             int32_t id = lease->ids[at], before = at > 0 ? lease->ids[at - 1] : KVP_NO_BLOCK;
+            if (KVP_UNLIKELY(pool->namespaces != NULL) && kvp_is_foreign(pool, self->hashes[at], lease->space)) {
+                until = at; /* what others have is not ours to share */
+                break;
+            }
             if (before != KVP_NO_BLOCK && !pool->table.rows[before].is_indexed)
                 before = kvp_hash_index_find(&pool->index, self->hashes[at - 1]);
             kvp_enrolment enrolment = {.hash = self->hashes[at],
@@ -213,7 +203,7 @@ kvp_status kvp_sequence_truncate(kvp_sequence *self, kvp_pool *pool, uint64_t nu
         loses_identity && full + 1 == lease->registered && rows[partial].refs == 1 && rows[partial].children == 0;
     bool has_copy = loses_identity && !is_ours;
     *num_copies = 0;
-    if (has_copy && lease->count == lease->registered && kvp_pool_available(pool) == 0)
+    if (has_copy && lease->count == lease->registered && kvp_pool_room(pool, lease->space) == 0)
         return KVP_NOT_ENOUGH;
     kvp_pool_see_time(pool, now);
     for (uint32_t i = lease->count; i-- > (lease->registered > kept ? lease->registered : kept);)
@@ -222,7 +212,8 @@ kvp_status kvp_sequence_truncate(kvp_sequence *self, kvp_pool *pool, uint64_t nu
         set_count(self, lease->registered > kept ? lease->registered : kept);
     if (has_copy) {
         copy[0] = partial;
-        (void)kvp_take(pool, &copy[1], 1, NULL); /* while we hold the block that it is to be copied from */
+        (void)kvp_take(pool, &copy[1], 1, lease->space,
+                       NULL); /* while we hold the block that it is to be copied from */
     }
     if (lease->registered > full) {
         if (is_ours) {
@@ -251,7 +242,8 @@ kvp_status kvp_sequence_fork(kvp_sequence *self, const kvp_sequence *other, kvp_
     kvp_lease *lease = self->lease;
     const kvp_lease *source = other->lease;
     uint32_t blocks = kvp_sequence_blocks_for(other, other->num_tokens), shared = source->registered;
-    if (kvp_pool_available(pool) < (int64_t)(blocks - shared))
+    lease->space = source->space;
+    if (kvp_pool_room(pool, lease->space) < (int64_t)(blocks - shared))
         return KVP_NOT_ENOUGH;
     kvp_pool_see_time(pool, now);
     memcpy(lease->ids, source->ids, shared * sizeof *lease->ids);
@@ -259,7 +251,7 @@ kvp_status kvp_sequence_fork(kvp_sequence *self, const kvp_sequence *other, kvp_
     lease->registered = shared;
     if (shared > 0)
         kvp_hold(pool, lease, shared);
-    (void)kvp_take(pool, lease->ids + shared, blocks - shared, NULL);
+    (void)kvp_take(pool, lease->ids + shared, blocks - shared, lease->space, NULL);
     *num_copies = blocks - shared;
     for (uint32_t i = 0; i < blocks - shared; i++) {
         copies[2 * i] = source->ids[shared + i];

@@ -126,6 +126,29 @@ static uint32_t find_refused(const kvp_sequence_batch *self, const kvp_step *ste
     return count;
 }
 
+/* As find_refused, where each namespace has room of its own: what a row takes is held while the others are looked at. */
+static uint32_t find_refused_by_namespace(const kvp_sequence_batch *self, const kvp_step *step, kvp_pool *pool,
+                                          int32_t *refused) {
+    uint32_t count = 0, next = 0;
+    for (uint32_t row = 0; row < self->num_rows; row++) {
+        const kvp_sequence *sequence = self->rows[row];
+        uint32_t missing = kvp_sequence_missing(sequence, sequence->num_tokens + kvp_step_count(step, row));
+        if (missing > kvp_pool_room(pool, sequence->lease->space))
+            refused[count++] = (int32_t)row;
+        else
+            kvp_namespaces_hold(pool->namespaces, sequence->lease->space, (int32_t)missing);
+    }
+    for (uint32_t row = 0; row < self->num_rows; row++) {
+        const kvp_sequence *sequence = self->rows[row];
+        uint32_t missing = kvp_sequence_missing(sequence, sequence->num_tokens + kvp_step_count(step, row));
+        if (next < count && refused[next] == (int32_t)row)
+            next++;
+        else
+            kvp_namespaces_hold(pool->namespaces, sequence->lease->space, -(int32_t)missing);
+    }
+    return count;
+}
+
 static void append_row(kvp_sequence_batch *self, kvp_pool *pool, uint32_t row, uint64_t n, int64_t *slots) {
     kvp_sequence *sequence = self->rows[row];
     uint64_t block_size = sequence->block_size, position = sequence->num_tokens;
@@ -153,6 +176,8 @@ kvp_status kvp_sequence_batch_append(kvp_sequence_batch *self, kvp_pool *pool, c
         missing += kvp_sequence_missing(sequence, sequence->num_tokens + kvp_step_count(step, row));
     }
     *num_refused = missing > available ? find_refused(self, step, available, refused) : 0;
+    if (KVP_UNLIKELY(pool->namespaces != NULL) && missing)
+        *num_refused = find_refused_by_namespace(self, step, pool, refused);
     if (*num_refused && !is_partial)
         return KVP_NOT_ENOUGH;
     kvp_pool_see_time(pool, now);

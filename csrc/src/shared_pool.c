@@ -29,18 +29,33 @@ void kvp_shared_pool_drain(kvp_shared_pool *self) {
     }
 }
 
-/* First come, first served: the head gets its blocks or everybody behind it goes on waiting. */
+/* First come, first served: who does not get its blocks keeps those behind it waiting, but not those of other
+ * namespaces, which may have room where it has none. */
 static void serve(kvp_shared_pool *self) {
-    while (self->first) {
-        kvp_waiter *waiter = self->first;
-        if (kvp_pool_allocate(&self->pool, waiter->lease, self->pool.now, waiter->evicted, waiter->lease->count,
-                              &waiter->num_evicted) != KVP_OK)
-            return;
-        self->first = waiter->next;
-        self->num_waiters--;
-        waiter->is_granted = true;
-        /* Under the lock, because the waiter may only go away after it has taken it. */
-        sem_post(&waiter->wake);
+    bool is_waiting[KVP_MAX_NAMESPACES] = {false};
+    kvp_waiter *before = NULL, *waiter = self->first;
+    while (waiter) {
+        kvp_waiter *next = waiter->next;
+        uint8_t space = waiter->lease->space;
+        if (!is_waiting[space] && kvp_pool_allocate(&self->pool, waiter->lease, self->pool.now, waiter->evicted,
+                                                    waiter->lease->count, &waiter->num_evicted) == KVP_OK) {
+            if (before)
+                before->next = next;
+            else
+                self->first = next;
+            if (self->last == waiter)
+                self->last = before;
+            self->num_waiters--;
+            waiter->is_granted = true;
+            /* Under the lock, because the waiter may only go away after it has taken it. */
+            sem_post(&waiter->wake);
+        } else {
+            if (!self->pool.namespaces)
+                return;
+            is_waiting[space] = true;
+            before = waiter;
+        }
+        waiter = next;
     }
 }
 

@@ -6,6 +6,7 @@ from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
+from kvpool._core.namespace import Namespace
 from kvpool._core.pin import Pin
 from kvpool._core.pool import BlockPool
 from kvpool._core.scattered_blocks import ScatteredBlocks
@@ -66,6 +67,7 @@ __all__ = [
     "InvalidMutableBlock",
     "MutableBlock",
     "MutableBlocks",
+    "Namespace",
     "NotEnoughBlocksAvailable",
     "Pin",
     "PinLimitExceeded",

@@ -12,7 +12,9 @@
  *   num_cached = blocks in lists + parked blocks
  *   refs(b)    = live leases' entries that name b + active children of b, for every block
  *   pins(b)    = entries of live pins that name b + pinned children of b; num_pinned = blocks with pins(b) > 0
- *   has_extras <=> eviction.policy or facts or protection.count > 0
+ *   has_orders <=> eviction.policy or namespaces
+ *   has_extras <=> has_orders or facts or protection.count > 0
+ *   with namespaces, a block's parent is of its own
  *   a registered hash is in the index once, under its oldest copy
  *   and those of every structure
  */
@@ -28,6 +30,7 @@
 #include "kvp/hash_index.h"
 #include "kvp/hint_table.h"
 #include "kvp/lease.h"
+#include "kvp/namespaces.h"
 #include "kvp/protection.h"
 #include "kvp/reuse_sampler.h"
 #include "kvp/stats.h"
@@ -40,6 +43,7 @@ typedef struct kvp_pool_config {
     uint64_t event_capacity; /* entries of the event ring; 0 records none */
     uint64_t secret[2];      /* random; where hashes go in the index */
     kvp_policy_kind policy;  /* order of the default level */
+    int32_t max_namespaces;  /* beside the default one, less than KVP_MAX_NAMESPACES; 0: blocks are nobody's */
     double reuse_sampling;   /* share of the blocks that is followed to know what becomes of them; 0: none */
     uint32_t ghost_factor;   /* evicted blocks that the policy remembers, if it does, for each block; at least 1 */
 } kvp_pool_config;
@@ -68,6 +72,8 @@ typedef struct kvp_pool {
     kvp_copies *copies;         /* owned; NULL unless duplicates are kept */
     bool has_extras;            /* a policy, facts, or protected blocks: what most pools do without */
     kvp_block_facts *facts;     /* owned; by id; NULL unless they are kept */
+    bool has_orders;            /* a policy or namespaces */
+    kvp_namespaces *namespaces; /* owned; NULL unless there may be any */
     kvp_reuse_sampler *sampler; /* owned; NULL unless blocks are followed */
     kvp_protection protection;
     uint32_t *pins;    /* owned; by id: pins that name it, and pinned blocks that continue it */
@@ -122,6 +128,11 @@ static inline int32_t kvp_pool_available(const kvp_pool *self) {
     return self->empty.count + self->num_cached;
 }
 
+/* Blocks that this namespace can take. */
+static inline int64_t kvp_pool_room(const kvp_pool *self, int32_t space) {
+    return KVP_LIKELY(!self->namespaces) ? kvp_pool_available(self) : kvp_namespaces_room(self->namespaces, space);
+}
+
 /*
  * lease->count empty blocks into a mutable lease. Hashes of the blocks evicted for them go to evicted; these are the
  * last *num_evicted of the lease's ids, in the same order. KVP_NOT_ENOUGH, or KVP_RETRY when there would be more than
@@ -143,7 +154,8 @@ static inline kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease) {
 kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment);
 
 /* Consume the mutable blocks of the segments and give them their hashes; `lease` (immutable, as many entries) gets the
- * registered blocks. KVP_CONSUMED when a block is gone or named twice: *at is its position. */
+ * registered blocks. KVP_CONSUMED when a block is gone or named twice: *at is its position. KVP_FOREIGN when a hash is
+ * registered in another namespace, or the blocks are of several: *at is where. */
 kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at);
 
@@ -185,6 +197,9 @@ void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *le
  * writes what they were. */
 uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
                         kvp_identity *evicted);
+
+/* As kvp_namespaces_set; cached blocks that the namespace has beyond its cap go. */
+kvp_status kvp_pool_set_quota(kvp_pool *self, int32_t space, int32_t floor, int32_t cap, int64_t now);
 
 /* Tell of up to max cached blocks, in the order in which they would go but for the policy; returns how many. Those that
  * are protected, or set aside because others continue them, are left out. */

@@ -16,6 +16,7 @@ typedef enum kvp_status {
     KVP_IN_USE,     /* blocks are held that must not be */
     KVP_STALE,      /* the lease has been given back, or the block has another owner by now */
     KVP_CONSUMED,   /* a block of the lease has been registered or given back already */
+    KVP_FOREIGN,    /* what is asked for belongs to another namespace */
     KVP_FULL,       /* a structure has no room left within its bound */
     KVP_CORRUPT     /* an internal count or link contradicts another */
 } kvp_status;

@@ -4,7 +4,7 @@
 # Locking:   none here; PoolCore takes the lock. Not for two threads at once.
 # Errors:    NotEnoughBlocksAvailable, and then nothing changed; StaleHandle without blocks.
 
-from libc.stdint cimport uint64_t
+from libc.stdint cimport int32_t, uint64_t
 
 from kvpool._core.handle cimport Handle
 from kvpool._core.libkvp cimport kvp_id_table, kvp_sequence
@@ -28,5 +28,5 @@ cdef class BlockSequence(Handle):
     cdef object shortage(self, uint64_t num_tokens)
 
 
-cdef BlockSequence open_sequence(PoolReports pool, object token_ids, uint64_t salt, uint64_t lookahead,
+cdef BlockSequence open_sequence(PoolReports pool, object token_ids, int32_t space, uint64_t salt, uint64_t lookahead,
                                  bint commits_on_append, object owner)

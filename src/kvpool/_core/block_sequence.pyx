@@ -2,7 +2,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport int32_array, lease_array, uint32_array, uint64_array
@@ -65,7 +65,8 @@ cdef class BlockSequence(Handle):
         return 0
 
     cdef object shortage(self, uint64_t num_tokens):
-        return (<PoolReports>self.pool).shortage(kvp_sequence_missing(&self.sequence, num_tokens), False)
+        cdef uint32_t missing = kvp_sequence_missing(&self.sequence, num_tokens)
+        return (<PoolReports>self.pool).shortage(missing, False, self.lease.space)
 
     cdef int track(self) except -1:
         """Let the pool know which block this computes next, so that others can wait for it."""
@@ -269,7 +270,7 @@ cdef class BlockSequence(Handle):
         cdef int32_t[2] copy
         cdef uint32_t count = 0
         if self.pool.truncate_blocks(&self.sequence, kept, now, copy, &count) != KVP_OK:
-            raise (<PoolReports>self.pool).shortage(1, False)
+            raise (<PoolReports>self.pool).shortage(1, False, self.lease.space)
         if self.flight_key is not None:
             self.track()
         return int32_array((<const char *>copy)[:8] if count else b"").reshape(-1, 2)
@@ -310,7 +311,7 @@ cdef class BlockSequence(Handle):
             raise MemoryError(f"no memory for a sequence of {self.sequence.num_tokens} tokens")
         if self.pool.fork_blocks(&child.sequence, &self.sequence, now, <int32_t *>PyBytes_AS_STRING(copies),
                                  &count) != KVP_OK:
-            raise (<PoolReports>self.pool).shortage(room, False)
+            raise (<PoolReports>self.pool).shortage(room, False, self.lease.space)
         self.pool.watch()
         return child, int32_array(copies[:8 * count]).reshape(-1, 2)
 
@@ -383,7 +384,7 @@ cdef BlockSequence new_sequence(PoolReports pool, uint64_t salt, bint commits_on
     return self
 
 
-cdef BlockSequence open_sequence(PoolReports pool, object token_ids, uint64_t salt, uint64_t lookahead,
+cdef BlockSequence open_sequence(PoolReports pool, object token_ids, int32_t space, uint64_t salt, uint64_t lookahead,
                                  bint commits_on_append, object owner):
     cdef TokenBuffer tokens = as_token_buffer(token_ids)
     cdef BlockSequence self
@@ -394,6 +395,7 @@ cdef BlockSequence open_sequence(PoolReports pool, object token_ids, uint64_t sa
     if (<uint64_t>tokens.size + lookahead + pool.block_size - 1) // pool.block_size > <uint64_t>pool.num_blocks:
         raise pool.shortage((tokens.size + lookahead + pool.block_size - 1) // pool.block_size, False)
     self = new_sequence(pool, salt, commits_on_append, owner)
+    self.lease.space = <uint8_t>space
     if kvp_sequence_make_room(&self.sequence, tokens.size + lookahead) != KVP_OK:
         raise MemoryError(f"no memory for a sequence of {tokens.size + lookahead} tokens")
     self.write(tokens)

@@ -27,6 +27,7 @@ cdef extern from "kvp/status.h" nogil:
         KVP_IN_USE
         KVP_STALE
         KVP_CONSUMED
+        KVP_FOREIGN
         KVP_FULL
         KVP_CORRUPT
 
@@ -111,6 +112,7 @@ cdef extern from "kvp/lease.h" nogil:
         uint32_t registered
         bint is_sequence
         bint is_pin
+        uint8_t space
         const void *owner
         int64_t since
         uint32_t count
@@ -156,6 +158,19 @@ cdef extern from "kvp/candidate.h" nogil:
     ctypedef void (*kvp_rank_function)(const kvp_candidate *blocks, size_t n, double *scores, void *context) noexcept
 
 
+cdef extern from "kvp/namespaces.h" nogil:
+    const int32_t KVP_MAX_NAMESPACES
+
+    ctypedef struct kvp_quota:
+        int32_t floor
+        int32_t cap
+        int32_t held
+        int32_t cached
+
+    ctypedef struct kvp_namespaces:
+        kvp_quota *quotas
+
+
 cdef extern from "kvp/reuse_sampler.h" nogil:
     enum: KVP_REUSE_BINS
     enum: KVP_AGE_CLASSES
@@ -185,10 +200,12 @@ cdef extern from "kvp/pool.h" nogil:
         uint64_t event_capacity
         uint64_t secret[2]
         kvp_policy_kind policy
+        int32_t max_namespaces
         double reuse_sampling
         uint32_t ghost_factor
 
     ctypedef struct kvp_pool:
+        kvp_namespaces *namespaces
         kvp_reuse_sampler *sampler
         kvp_block_table table
         kvp_free_list empty
@@ -228,6 +245,8 @@ cdef extern from "kvp/pool.h" nogil:
         KVP_RESET_HELD
 
     int32_t kvp_pool_available(const kvp_pool *self)
+    int64_t kvp_pool_room(const kvp_pool *self, int32_t space)
+    kvp_status kvp_pool_set_quota(kvp_pool *self, int32_t space, int32_t floor, int32_t cap, int64_t now)
     void kvp_pool_see_time(kvp_pool *self, int64_t now)
     kvp_status kvp_pool_allocate(kvp_pool *self, kvp_lease *lease, int64_t now, uint64_t *evicted,
                                  uint32_t max_evicted, uint32_t *num_evicted)

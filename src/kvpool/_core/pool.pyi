@@ -10,6 +10,7 @@ from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
+from kvpool._core.namespace import Namespace
 from kvpool._core.pool_eviction import PoolEviction
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
@@ -35,10 +36,13 @@ class BlockPool(PoolEviction):
         low_watermark: float = 0.7,
         on_pressure: Callable[[BlockPool, bool], object] | None = None,
         reuse_sampling: float = 0.0,
+        max_namespaces: int = 0,
         name: str = "",
     ) -> BlockPool: ...
     def __reduce__(self) -> NoReturn: ...
-    def allocate_blocks(self, n: int, *, timeout: float | None = None, owner: Any = None) -> MutableBlocks: ...
+    def allocate_blocks(
+        self, n: int, *, timeout: float | None = None, namespace: Namespace | str | None = None, owner: Any = None
+    ) -> MutableBlocks: ...
     def register_blocks(
         self,
         blocks: MutableBlocks | MutableBlock | Sequence[MutableBlocks | MutableBlock],
@@ -48,8 +52,12 @@ class BlockPool(PoolEviction):
         priority: int | None = None,
         ttl: float | None = None,
     ) -> ImmutableBlocks: ...
-    def match_sequence_hashes(self, hashes: _HashesLike, *, owner: Any = None) -> ImmutableBlocks: ...
-    def match_scattered(self, hashes: _HashesLike, *, owner: Any = None) -> ScatteredBlocks: ...
+    def match_sequence_hashes(
+        self, hashes: _HashesLike, *, namespace: Namespace | str | None = None, owner: Any = None
+    ) -> ImmutableBlocks: ...
+    def match_scattered(
+        self, hashes: _HashesLike, *, namespace: Namespace | str | None = None, owner: Any = None
+    ) -> ScatteredBlocks: ...
     def contains(self, hashes: _HashesLike) -> npt.NDArray[np.bool_]: ...
     def match_lengths(self, prompts: Iterable[_HashesLike]) -> npt.NDArray[np.int64]: ...
     def touch(self, hashes: _HashesLike) -> int: ...
@@ -57,6 +65,7 @@ class BlockPool(PoolEviction):
         self,
         token_ids: _TokensLike,
         *,
+        namespace: Namespace | str | None = None,
         salt_hash: int = 0,
         lookahead: int = 0,
         commit_on_append: bool = True,
@@ -66,6 +75,7 @@ class BlockPool(PoolEviction):
         self,
         prompts: Iterable[_TokensLike],
         *,
+        namespace: Namespace | str | None = None,
         salt_hash: int = 0,
         lookahead: int = 0,
         commit_on_append: bool = True,

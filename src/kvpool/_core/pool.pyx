@@ -25,7 +25,7 @@ import os
 import numpy as np
 
 from kvpool._core.hashing import sequence_hashes as hash_tokens
-from kvpool.errors import NotEnoughBlocksAvailable
+from kvpool.errors import ForeignHandle, NotEnoughBlocksAvailable
 from kvpool.types.admission import Admission
 
 
@@ -63,6 +63,9 @@ cdef class BlockPool(PoolEviction):
     reuse_sampling : float, default 0
         Share of the blocks that is followed for :meth:`reuse_statistics`, in [0, 1]; 0.005 suits large pools, 0.05 a
         thousand blocks. Takes 320 bytes for each block of this share.
+    max_namespaces : int, default 0
+        Tenants that :meth:`namespace` can make, in [0, 255]. Takes 5 KB for each, and with a policy other than LRU what
+        that takes; not with a policy of your own.
     name : str, default ""
         For people who look at several pools.
 
@@ -92,7 +95,7 @@ cdef class BlockPool(PoolEviction):
 
     def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=0,
                   eviction="lru", ghost_factor=4, max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7,
-                  on_pressure=None, reuse_sampling=0.0, name=""):
+                  on_pressure=None, reuse_sampling=0.0, max_namespaces=0, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint64_t events = parse_int(event_capacity, "event_capacity", 0, 2**32)
         cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
@@ -110,13 +113,16 @@ cdef class BlockPool(PoolEviction):
         self.num_blocks = blocks
         self.set_limits(max_pinned_blocks, high_watermark, low_watermark, on_pressure)
         self.reuse_sampling = parse_share(reuse_sampling, "reuse_sampling", 0, 1, True)
+        self.max_namespaces = parse_int(max_namespaces, "max_namespaces", 0, KVP_MAX_NAMESPACES - 1)
+        if self.max_namespaces and self.has_chooser:
+            raise ValueError(f"max_namespaces = {max_namespaces} is not 0, as it is with a policy of one's own")
         self.create(blocks, duplicates == "keep", events, policy, ghosts, self.has_chooser, self.reuse_sampling,
-                    os.urandom(16))
+                    self.max_namespaces, os.urandom(16))
 
     def __reduce__(self):
         raise TypeError("BlockPool cannot be copied or pickled: its handles belong to it")
 
-    def allocate_blocks(self, n, *, timeout=None, owner=None):
+    def allocate_blocks(self, n, *, timeout=None, namespace=None, owner=None):
         """Take n blocks out of the inactive pool, all or none: empty ones first, then by evicting.
 
         Parameters
@@ -126,6 +132,8 @@ cdef class BlockPool(PoolEviction):
         timeout : float, optional
             Seconds to wait, in turn, for blocks that are held; without it the call fails at once. ``inf`` waits
             without limit.
+        namespace : Namespace or str, optional
+            Whose blocks they are; see :meth:`namespace`.
         owner : object, optional
             For whom; shown by :meth:`outstanding` and in errors. A name or a number: an object that keeps the handle
             would keep itself alive, because handles are invisible to the garbage collector.
@@ -143,6 +151,7 @@ cdef class BlockPool(PoolEviction):
         """
         cdef int64_t count = 0, now, patience
         cdef int overflow = 0
+        cdef int32_t space
         cdef uint32_t num_evicted = 0, room
         cdef kvp_lease *lease
         cdef kvp_status status = KVP_RETRY
@@ -155,6 +164,7 @@ cdef class BlockPool(PoolEviction):
             if n > self.num_blocks:
                 raise self.shortage(n, False)  # no waiting would help
             count = n
+        space = self.space_of(namespace)
         patience = 0 if timeout is None else parse_seconds(timeout, "timeout", True)
         if count == 0:
             return new_mutable_blocks(self, NULL, owner, None)
@@ -162,6 +172,7 @@ cdef class BlockPool(PoolEviction):
             self.make_way(count)
         now = self.now()
         lease = new_lease(count, True, owner)
+        lease.space = <uint8_t>space
         blocks = new_mutable_blocks(self, lease, owner, None)
         # Read without the lock: a guess. Should it be too small by then, the core says so.
         room = <uint32_t>max(count - self.shared.pool.empty.count, 0)
@@ -176,7 +187,7 @@ cdef class BlockPool(PoolEviction):
                                    &num_evicted)
             room = <uint32_t>count
         if status == KVP_NOT_ENOUGH:
-            raise self.shortage(n, timeout is not None)
+            raise self.shortage(n, timeout is not None, space)
         if status != KVP_OK:
             raise_status(status, "no memory to wait for blocks")
         self.watch()
@@ -238,17 +249,21 @@ cdef class BlockPool(PoolEviction):
         status = self.register(&registration.arguments, now, lease, &at)
         if status != KVP_OK:
             kvp_lease_unshare(lease)
+            if status == KVP_FOREIGN:
+                raise ForeignHandle(f"block {at} of {registration.count}, or its hash, belongs to another namespace")
             raise_status(status, f"block {at} of {registration.count} was registered or released already, "
                                  f"or is named twice")
         return new_immutable_blocks(self, lease, owner)
 
-    def match_sequence_hashes(self, hashes, *, owner=None):
+    def match_sequence_hashes(self, hashes, *, namespace=None, owner=None):
         """Hold the longest cached prefix of a prompt.
 
         Parameters
         ----------
         hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
             Sequence hashes of the prompt's blocks, from the first.
+        namespace : Namespace or str, optional
+            Whose blocks may be found; see :meth:`namespace`. No more than it can hold.
         owner : object, optional
             As in :meth:`allocate_blocks`.
 
@@ -259,10 +274,12 @@ cdef class BlockPool(PoolEviction):
         """
         cdef HashArgument argument
         cdef kvp_lease *lease
+        cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
             lease = new_lease(argument.count, False, owner)
+            lease.space = <uint8_t>space
             self.hold_prefix(argument.data, argument.count, now, lease)
         finally:
             close_hashes(&argument)
@@ -270,13 +287,14 @@ cdef class BlockPool(PoolEviction):
         self.watch()
         return held
 
-    def match_scattered(self, hashes, *, owner=None):
+    def match_scattered(self, hashes, *, namespace=None, owner=None):
         """Hold every registered one among the hashes, going on after misses.
 
         Parameters
         ----------
         hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
-        owner : object, optional
+        namespace, owner : optional
+            As in :meth:`match_sequence_hashes`.
 
         Returns
         -------
@@ -285,10 +303,12 @@ cdef class BlockPool(PoolEviction):
         """
         cdef HashArgument argument
         cdef kvp_lease *lease
+        cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
             lease = new_lease(argument.count, False, owner)
+            lease.space = <uint8_t>space
             self.hold_each(argument.data, argument.count, now, lease)
         finally:
             close_hashes(&argument)
@@ -352,7 +372,7 @@ cdef class BlockPool(PoolEviction):
             close_hashes(&argument)
         return found
 
-    def open_sequence(self, token_ids, *, salt_hash=0, lookahead=0, commit_on_append=True, owner=None):
+    def open_sequence(self, token_ids, *, namespace=None, salt_hash=0, lookahead=0, commit_on_append=True, owner=None):
         """Hash a prompt, hold its cached prefix and allocate the rest, in one call.
 
         Parameters
@@ -360,6 +380,8 @@ cdef class BlockPool(PoolEviction):
         token_ids : array of integers, shape (n,), or sequence of int
             At least one. One token at least is left to compute: of a prompt that is cached as a whole, the last block
             is not matched.
+        namespace : Namespace or str, optional
+            Whose blocks they are; see :meth:`namespace`. Its salt is added to `salt_hash`.
         salt_hash : int, default 0
             Seed of the hashes, in [0, 2**64); see :func:`router_salt_hash`.
         lookahead : int, default 0
@@ -379,16 +401,18 @@ cdef class BlockPool(PoolEviction):
         NotEnoughBlocksAvailable
             Nothing was changed.
         """
-        return open_sequence(self, token_ids, parse_hash(salt_hash, "salt_hash"),
+        return open_sequence(self, token_ids, self.space_of(namespace),
+                             self.salt_of(namespace, parse_hash(salt_hash, "salt_hash")),
                              parse_int(lookahead, "lookahead", 0, 2**31 - 1), commit_on_append, owner)
 
-    def admit(self, prompts, *, salt_hash=0, lookahead=0, commit_on_append=True, wait_for_running=True, owners=None):
+    def admit(self, prompts, *, namespace=None, salt_hash=0, lookahead=0, commit_on_append=True,
+              wait_for_running=True, owners=None):
         """Open as many waiting prompts as there are blocks for, first come first served.
 
         Parameters
         ----------
         prompts : iterable of prompts, each as in :meth:`open_sequence`
-        salt_hash, lookahead, commit_on_append
+        namespace, salt_hash, lookahead, commit_on_append
             As in :meth:`open_sequence`, for all of them.
         wait_for_running : bool, default True
             Do not open a prompt whose next block another sequence is computing right now: it will find that block if it
@@ -402,7 +426,9 @@ cdef class BlockPool(PoolEviction):
             One for each prompt, in order. An opened sequence is the reservation: it has its blocks until it is dropped,
             so no two prompts are promised the same ones. After the first prompt that does not fit, no other is opened.
         """
-        cdef uint64_t salt = parse_hash(salt_hash, "salt_hash"), slots = parse_int(lookahead, "lookahead", 0, 2**31 - 1)
+        cdef int32_t space = self.space_of(namespace)
+        cdef uint64_t salt = self.salt_of(namespace, parse_hash(salt_hash, "salt_hash"))
+        cdef uint64_t slots = parse_int(lookahead, "lookahead", 0, 2**31 - 1)
         cdef bint is_full = False
         cdef uint32_t found
         cdef int64_t blocks
@@ -428,7 +454,7 @@ cdef class BlockPool(PoolEviction):
             sequence = None
             if flight is None and not is_full:
                 try:
-                    sequence = open_sequence(self, prompt, salt, slots, commit_on_append,
+                    sequence = open_sequence(self, prompt, space, salt, slots, commit_on_append,
                                              None if owners is None else owners[i])
                 except NotEnoughBlocksAvailable:
                     is_full = True

@@ -9,7 +9,7 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.libkvp cimport (kvp_candidate, kvp_event, kvp_identity, kvp_lease, kvp_policy_kind, kvp_pool,
-                                  kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment, kvp_sequence,
+                                  kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment, kvp_sequence,
                                   kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 
 
@@ -54,7 +54,8 @@ cdef class PoolCore:
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, bytes secret) except -1
+                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, int32_t max_namespaces,
+                    bytes secret) except -1
     cdef int64_t now(self) except? -1
     cdef void drop(self, kvp_lease *lease) noexcept
     cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil
@@ -99,6 +100,9 @@ cdef class PoolCore:
     cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil
     cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil
     cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil
+    cdef kvp_status set_quota(self, int32_t space, int32_t floor, int32_t cap, int64_t now) noexcept nogil
+    cdef kvp_quota read_quota(self, int32_t space) noexcept nogil
+    cdef int64_t read_room(self, int32_t space) noexcept nogil
     cdef void read_reuse(self, kvp_reuse_stats *stats, bint reset) noexcept nogil
     cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil
     cdef const char *check(self, void *scratch) noexcept nogil

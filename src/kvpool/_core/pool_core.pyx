@@ -47,7 +47,8 @@ cdef class PoolCore:
         self.high_count = -1
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, bytes secret) except -1:
+                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, int32_t max_namespaces,
+                    bytes secret) except -1:
         cdef kvp_pool_config config
         cdef kvp_shared_pool *shared
         config.num_blocks = num_blocks
@@ -58,6 +59,7 @@ cdef class PoolCore:
         config.ghost_factor = ghost_factor
         config.keeps_facts = keeps_facts
         config.reuse_sampling = reuse_sampling
+        config.max_namespaces = max_namespaces
         memcpy(config.secret, <const char *>secret, sizeof(config.secret))
         shared = <kvp_shared_pool *>PyMem_Malloc(sizeof(kvp_shared_pool))
         if shared == NULL or kvp_shared_pool_init(shared, &config) != KVP_OK:
@@ -369,6 +371,24 @@ cdef class PoolCore:
         kvp_shared_pool_leave(self.shared)
         return count
 
+    cdef kvp_status set_quota(self, int32_t space, int32_t floor, int32_t cap, int64_t now) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_set_quota(&self.shared.pool, space, floor, cap, now)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_quota read_quota(self, int32_t space) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_quota quota = self.shared.pool.namespaces.quotas[space]
+        kvp_shared_pool_leave(self.shared)
+        return quota
+
+    cdef int64_t read_room(self, int32_t space) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef int64_t room = kvp_pool_room(&self.shared.pool, space)
+        kvp_shared_pool_leave(self.shared)
+        return room
+
     cdef void read_reuse(self, kvp_reuse_stats *stats, bint reset) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
         stats[0] = self.shared.pool.sampler.stats
@@ -407,7 +427,7 @@ cdef class PoolCore:
         cdef uint64_t before = sequence.num_tokens
         kvp_shared_pool_enter(self.shared)
         cdef uint32_t missing = kvp_sequence_missing(sequence, before + n + slots)
-        if missing <= <uint32_t>kvp_pool_available(&self.shared.pool):
+        if missing <= kvp_pool_room(&self.shared.pool, sequence.lease.space):
             status = KVP_OK
             kvp_pool_see_time(&self.shared.pool, now)
             if missing:

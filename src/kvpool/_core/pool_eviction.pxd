@@ -7,13 +7,13 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from kvpool._core.libkvp cimport kvp_policy_kind, kvp_reason
-from kvpool._core.pool_reports cimport PoolReports
+from kvpool._core.pool_namespaces cimport PoolNamespaces
 
 
 cdef kvp_policy_kind parse_policy(object eviction) except *
 
 
-cdef class PoolEviction(PoolReports):
+cdef class PoolEviction(PoolNamespaces):
     cdef readonly object eviction  # kept alive: a name, or a policy of the user's
     cdef object chooser            # a CustomPolicy, or None
     cdef bytes victims             # candidates that were preferred for the call that is going on

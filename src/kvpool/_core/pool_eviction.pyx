@@ -14,7 +14,7 @@ from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
 from kvpool._core.libkvp cimport *
 from kvpool._core.pin cimport Pin, new_pin
 from kvpool._core.pool_core cimport Counts
-from kvpool._core.pool_reports cimport PoolReports
+from kvpool._core.pool_namespaces cimport PoolNamespaces
 from kvpool._core.status cimport raise_status
 
 import sys
@@ -66,7 +66,7 @@ cdef kvp_policy_kind parse_policy(object eviction) except *:
     }[eviction]
 
 
-cdef class PoolEviction(PoolReports):
+cdef class PoolEviction(PoolNamespaces):
     """What takes blocks out of the cache, and in which order. Base of :class:`BlockPool`; not useful by itself."""
 
     cdef int set_limits(self, object max_pinned, object high, object low, object on_pressure) except -1:
@@ -198,14 +198,14 @@ cdef class PoolEviction(PoolReports):
         """Let registered blocks go before all others; return how many they are. No time-to-live keeps them."""
         return self.retain(hashes, priority=0)
 
-    def pin(self, hashes, *, owner=None):
+    def pin(self, hashes, *, namespace=None, owner=None):
         """Keep registered blocks, and those that they continue, until the result is released or dropped.
 
         Parameters
         ----------
         hashes : array of uint64, shape (n,), or sequence of int, or TokenBlockSequence
-            Those that are not registered are passed over.
-        owner : object, optional
+            Those that are not registered in the namespace, or more than it can hold, are passed over.
+        namespace, owner : optional
             As in :meth:`allocate_blocks`.
 
         Returns
@@ -224,9 +224,11 @@ cdef class PoolEviction(PoolReports):
         cdef Counts counts
         cdef kvp_status status
         cdef Pin pin
+        cdef int32_t space = self.space_of(namespace)
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
             lease = new_lease(argument.count, False, owner)
+            lease.space = <uint8_t>space
             pin = new_pin(self, lease, owner)
             status = self.pin_hashes(argument.data, argument.count, self.max_pinned, now, lease, &wanted)
         finally:

@@ -4,6 +4,8 @@
 # Locking:   none here; see PoolCore.
 # Errors:    CorruptionError from check_invariants, MemoryError.
 
+from libc.stdint cimport int32_t
+
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -13,5 +15,5 @@ cdef class PoolReports(PoolCore):
     cdef readonly double reuse_sampling
 
     cdef list sum_of_holds(self)
-    cdef object shortage(self, object requested, bint waited)
+    cdef object shortage(self, object requested, bint waited, int32_t space=*)
     cdef list read_hold_list(self)

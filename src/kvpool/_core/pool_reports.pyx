@@ -3,7 +3,7 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport uint64_array, uint8_array
@@ -141,12 +141,12 @@ cdef class PoolReports(PoolCore):
         holders.sort(key=lambda hold: -hold.blocks)
         return holders
 
-    cdef object shortage(self, object requested, bint waited):
+    cdef object shortage(self, object requested, bint waited, int32_t space=0):
         """Return the error for too few blocks, with who holds the rest."""
         cdef Counts counts
         self.read_counts(&counts)
         error = AllocationTimeout if waited else NotEnoughBlocksAvailable
-        return error(requested, counts.empty + counts.cached, counts.total, self.sum_of_holds())
+        return error(requested, self.read_room(space), counts.total, self.sum_of_holds())
 
     def events(self, since=0):
         """Return what happened to the registry from a sequence number on.
