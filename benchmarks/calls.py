@@ -1,7 +1,7 @@
 """The pool's main calls from Python, to be counted or timed; the C twins are in c/bench_core.c.
 
 python benchmarks/calls.py                 ns a call of each operation, median of 9 rounds
-python benchmarks/calls.py --marks LIB     one round of each between two marks, for callgrind
+python benchmarks/calls.py --marks LIB     7 rounds of each after a first one, each between two marks, for callgrind
 """
 
 from __future__ import annotations
@@ -195,14 +195,14 @@ def main() -> None:
         marks.end_count(b"first")
     for operation in operations():
         times = []
-        for round_ in range(2 if marks else ROUNDS):
+        for round_ in range(8 if marks else ROUNDS):
             operation.before()
-            if marks and round_ == 1:
+            if marks and round_:
                 marks.begin_count()
             start = perf_counter_ns()
             operation.run()
             times.append((perf_counter_ns() - start) / operation.calls)
-            if marks and round_ == 1:
+            if marks and round_:
                 marks.end_count(operation.name.encode())
             operation.after()
         result[operation.name] = operation.calls if marks else round(median(times), 1)

@@ -20,12 +20,15 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
 HERE = Path(__file__).parent
 RECORD = HERE / "instructions.json"
-TOLERANCE = {"C": 0.005, "Python": 0.01}
+# A method that shares its place in the cache of CPython with another costs a look-up of some 300 instructions more, and
+# which do depends on addresses, so on the build: 1.4 % of a warm request.
+TOLERANCE = {"C": 0.005, "Python": 0.02}
 
 # Operation, n, blocks of the pool, calls of a round: enough of each for the counts of single calls to even out.
 TWINS = {
@@ -61,8 +64,11 @@ def environment() -> dict[str, str]:
     }
 
 
-def callgrind(command: list[str], folder: Path) -> tuple[dict[str, int], str]:
-    """Run a command under callgrind; return the instructions of each part that it dumped, and its output."""
+def callgrind(command: list[str], folder: Path) -> tuple[dict[str, float], str]:
+    """Run a command under callgrind; return the instructions of each part that it dumped, and its output.
+
+    Of a part that it dumped several times, the median counts.
+    """
     for old in folder.glob("counts*"):
         old.unlink()
     options = ["--tool=callgrind", "--compress-strings=no", f"--callgrind-out-file={folder}/counts"]
@@ -70,14 +76,14 @@ def callgrind(command: list[str], folder: Path) -> tuple[dict[str, int], str]:
     done = subprocess.run(["valgrind", *options, *command], capture_output=True, text=True, env=fixed, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed under callgrind:\n{done.stderr}")
-    counts = {}
+    counts: dict[str, list[int]] = {}
     for path in folder.glob("counts.*"):
         text = path.read_text()
         trigger = re.search(r"^desc: Trigger: Client Request: (.*)$", text, flags=re.MULTILINE)
         totals = re.search(r"^totals: (\d+)$", text, flags=re.MULTILINE)
         if trigger and totals:
-            counts[trigger[1]] = int(totals[1])
-    return counts, done.stdout
+            counts.setdefault(trigger[1], []).append(int(totals[1]))
+    return {name: median(values) for name, values in counts.items()}, done.stdout
 
 
 def count(folder: Path) -> dict[str, float]:
