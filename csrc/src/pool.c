@@ -20,7 +20,8 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
                    kvp_hash_index_init(&self->index, &self->table, config->secret) == KVP_OK &&
                    kvp_expiry_heap_init(&self->expiries, n) == KVP_OK &&
                    kvp_hint_table_init(&self->hints, n) == KVP_OK &&
-                   kvp_event_ring_init(&self->events, config->event_capacity) == KVP_OK &&
+                   kvp_event_ring_init(&self->events, config->event_capacity, config->event_tokens) == KVP_OK &&
+                   kvp_block_tokens_init(&self->tokens, n, config->event_tokens) == KVP_OK &&
                    kvp_protection_init(&self->protection, n) == KVP_OK;
     if (has_all && config->keeps_facts) {
         self->facts = kvp_memory_new((size_t)n, sizeof *self->facts);
@@ -62,6 +63,7 @@ void kvp_pool_destroy(kvp_pool *self) {
     kvp_memory_free(self->sampler, 1, sizeof *self->sampler);
     kvp_protection_destroy(&self->protection);
     kvp_event_ring_destroy(&self->events);
+    kvp_block_tokens_destroy(&self->tokens);
     kvp_hint_table_destroy(&self->hints);
     kvp_expiry_heap_destroy(&self->expiries);
     kvp_hash_index_destroy(&self->index);
@@ -96,6 +98,13 @@ static void leave_extras(kvp_pool *self, int32_t id, kvp_reason reason) {
     kvp_eviction_leave(kvp_order_of(self, id), id, is_eviction(reason));
 }
 
+void kvp_record_event(kvp_pool *self, kvp_event event, const uint32_t *tokens) {
+    event.space = (uint8_t)kvp_space_of(self, event.id);
+    kvp_event_ring_push(&self->events, event, tokens);
+    if (event.kind == KVP_EVENT_STORED && self->tokens.block_size > 0)
+        kvp_block_tokens_set(&self->tokens, event.id, tokens);
+}
+
 void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
     kvp_block *rows = self->table.rows;
     if (!leave_copies(self, id)) {
@@ -103,9 +112,7 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
             kvp_reuse_sampler_remove(self->sampler, rows[id].hash, is_eviction(reason), self->now);
         kvp_hash_index_remove(&self->index, id);
         rows[id].is_indexed = 0;
-        kvp_event_ring_push(
-            &self->events,
-            (kvp_event){.hash = rows[id].hash, .id = id, .kind = KVP_EVENT_REMOVED, .reason = (uint8_t)reason});
+        kvp_tell_removed(self, id, reason);
     }
     int32_t parent = kvp_block_parent(&rows[id]);
     if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
@@ -121,6 +128,7 @@ void kvp_disown(kvp_pool *self, int32_t id) {
     int32_t parent = kvp_block_parent(&rows[id]);
     KVP_ASSERT(rows[id].refs == 1 && rows[id].children == 0);
     kvp_unregister(self, id, KVP_REASON_TRUNCATED);
+    self->stats.truncations++;
     rows[id].generation++;
     self->num_active--;
     self->num_mutable++;

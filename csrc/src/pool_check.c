@@ -183,6 +183,8 @@ const char *kvp_pool_check(const kvp_pool *self, void *scratch) {
     if (!broken)
         broken = kvp_event_ring_check(&self->events);
     if (!broken)
+        broken = kvp_block_tokens_check(&self->tokens);
+    if (!broken)
         broken = kvp_stats_check(&self->stats);
     return broken;
 }

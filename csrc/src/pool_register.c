@@ -179,17 +179,15 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     self->num_active++;
     if (is_duplicate) {
         add_copy(self, id, first);
+        if (self->tokens.block_size > 0)
+            kvp_block_tokens_set(&self->tokens, id, enrolment->tokens);
         return true;
     }
     if (!is_inserted && KVP_UNLIKELY(kvp_hash_index_insert_placed(&self->index, id, enrolment->place) != KVP_OK))
         kvp_hash_index_rekey(&self->index, self->table.num_blocks);
     if (self->copies)
         self->copies[id] = (kvp_copies){id, id};
-    kvp_event_ring_push(&self->events, (kvp_event){.hash = enrolment->hash,
-                                                   .parent = has_parent ? rows[parent].hash : 0,
-                                                   .id = id,
-                                                   .kind = KVP_EVENT_STORED,
-                                                   .has_parent = has_parent});
+    kvp_tell_stored(self, id, has_parent ? rows[parent].hash : 0, has_parent, enrolment->tokens);
     return false;
 }
 
@@ -229,6 +227,8 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
         enrolment.hash = registration->hashes[i];
         enrolment.place = places[i % AHEAD];
         enrolment.parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK);
+        if (KVP_UNLIKELY(registration->tokens != NULL))
+            enrolment.tokens = registration->tokens[i];
         ask_for_chunk(self, registration->hashes, i + AHEAD, n, places);
         duplicates += kvp_enrol(self, lease->ids, i, &enrolment, &is_chain);
         if (KVP_UNLIKELY(self->index.rekeys != rekeys)) { /* every place is another now */

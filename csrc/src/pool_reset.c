@@ -36,8 +36,8 @@ kvp_status kvp_pool_reset(kvp_pool *self, kvp_identity *evicted, uint32_t max_ev
     kvp_free_list_refill(&self->empty);
     self->num_cached = 0;
     self->stats.resets += count;
-    kvp_event_ring_push(&self->events,
-                        (kvp_event){.id = KVP_NO_BLOCK, .kind = KVP_EVENT_CLEARED, .reason = KVP_REASON_RESET});
+    kvp_event event = {.id = KVP_NO_BLOCK, .kind = KVP_EVENT_CLEARED, .reason = KVP_REASON_RESET};
+    kvp_event_ring_push(&self->events, event, NULL);
     return KVP_OK;
 }
 

@@ -97,6 +97,8 @@ uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason
         kvp_free_list_push(&self->empty, id);
     }
     self->stats.evictions_ahead += count;
+    if (reason == KVP_REASON_PRESSURE)
+        self->stats.evictions_for_pressure += count;
     return count;
 }
 
@@ -112,6 +114,7 @@ kvp_status kvp_pool_set_quota(kvp_pool *self, int32_t space, int32_t floor, int3
         KVP_ASSERT(id != KVP_NO_BLOCK);
         kvp_free_list_push(&self->empty, id);
         self->stats.evictions_ahead++;
+        self->stats.evictions_for_pressure++;
     }
     return KVP_OK;
 }

@@ -169,6 +169,35 @@ static inline void kvp_make_dead(kvp_pool *self, kvp_lease *lease) {
     self->num_leases--;
 }
 
+/* Record an event of the block, in a pool that records any. Out of the way of those that do not. */
+__attribute__((noinline)) void kvp_record_event(kvp_pool *self, kvp_event event, const uint32_t *tokens);
+
+/* The block's hash has entered the registry. */
+static inline void kvp_tell_stored(kvp_pool *self, int32_t id, uint64_t parent, bool has_parent,
+                                   const uint32_t *tokens) {
+    if (KVP_LIKELY(!self->events.capacity)) {
+        self->events.next++;
+        return;
+    }
+    kvp_event event = {.hash = self->table.rows[id].hash,
+                       .parent = parent,
+                       .id = id,
+                       .kind = KVP_EVENT_STORED,
+                       .has_parent = has_parent};
+    kvp_record_event(self, event, tokens);
+}
+
+/* The block's hash has left the registry. */
+static inline void kvp_tell_removed(kvp_pool *self, int32_t id, kvp_reason reason) {
+    if (KVP_LIKELY(!self->events.capacity)) {
+        self->events.next++;
+        return;
+    }
+    kvp_event event = {
+        .hash = self->table.rows[id].hash, .id = id, .kind = KVP_EVENT_REMOVED, .reason = (uint8_t)reason};
+    kvp_record_event(self, event, NULL);
+}
+
 /* What a block is to be registered as. */
 typedef struct kvp_enrolment {
     uint64_t hash;
@@ -177,6 +206,7 @@ typedef struct kvp_enrolment {
     bool has_retention;   /* the level and the expiry were asked for */
     uint32_t level;
     int64_t expiry;
+    const uint32_t *tokens; /* borrowed; NULL: not known */
 } kvp_enrolment;
 
 /* Whether the hash is registered in another namespace than this one. */

@@ -164,7 +164,8 @@ void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until) {
                                        .place = places[i],
                                        .parent = before,
                                        .level = KVP_DEFAULT_LEVEL,
-                                       .expiry = KVP_NO_EXPIRY};
+                                       .expiry = KVP_NO_EXPIRY,
+                                       .tokens = self->tokens + (uint64_t)at * self->block_size};
             bool is_duplicate = kvp_enrol(pool, lease->ids, at, &enrolment, &lease->is_chain);
             pool->stats.duplicates += is_duplicate;
             if (lease->ids[at] != id) {

@@ -5,6 +5,8 @@
 kvp_status kvp_shared_pool_init(kvp_shared_pool *self, const kvp_pool_config *config) {
     memset(self, 0, sizeof *self);
     atomic_init(&self->deferred, NULL);
+    kvp_latency_init(&self->latency, 0);
+    self->relief = -1;
     if (kvp_lock_init(&self->lock, config->has_outer_lock) != KVP_OK)
         return KVP_NO_MEMORY;
     if (kvp_pool_init(&self->pool, config) == KVP_OK)
@@ -29,31 +31,45 @@ void kvp_shared_pool_drain(kvp_shared_pool *self) {
     }
 }
 
+static void leave_queue(kvp_shared_pool *self, kvp_waiter *waiter) {
+    if (waiter->prev)
+        waiter->prev->next = waiter->next;
+    else
+        self->first = waiter->next;
+    if (waiter->next)
+        waiter->next->prev = waiter->prev;
+    else
+        self->last = waiter->prev;
+    waiter->is_queued = false;
+    self->num_waiters--;
+}
+
+/* Tell who wants to know of events; whoever does so asks again when all is read. */
+static void ring_for_news(kvp_shared_pool *self) {
+    if (!self->pool.events.has_news)
+        return;
+    self->pool.events.has_news = false;
+    self->pool.events.awaited = UINT64_MAX;
+    if (self->news)
+        kvp_bell_ring(self->news);
+}
+
 /* First come, first served: who does not get its blocks keeps those behind it waiting, but not those of other
  * namespaces, which may have room where it has none. */
 static void serve(kvp_shared_pool *self) {
     bool is_waiting[KVP_MAX_NAMESPACES] = {false};
-    kvp_waiter *before = NULL, *waiter = self->first;
+    kvp_waiter *waiter = self->first;
     while (waiter) {
         kvp_waiter *next = waiter->next;
         uint8_t space = waiter->lease->space;
         if (!is_waiting[space] && kvp_pool_allocate(&self->pool, waiter->lease, self->pool.now, waiter->evicted,
                                                     waiter->lease->count, &waiter->num_evicted) == KVP_OK) {
-            if (before)
-                before->next = next;
-            else
-                self->first = next;
-            if (self->last == waiter)
-                self->last = before;
-            self->num_waiters--;
-            waiter->is_granted = true;
-            /* Under the lock, because the waiter may only go away after it has taken it. */
-            sem_post(&waiter->wake);
+            leave_queue(self, waiter);
+            kvp_waiter_wake(waiter);
         } else {
             if (!self->pool.namespaces)
                 return;
             is_waiting[space] = true;
-            before = waiter;
         }
         waiter = next;
     }
@@ -63,6 +79,7 @@ void kvp_shared_pool_leave_slowly(kvp_shared_pool *self) {
     do {
         kvp_shared_pool_drain(self);
         serve(self);
+        ring_for_news(self);
         kvp_lease *dead = self->dead;
         self->dead = NULL;
         kvp_lock_give(&self->lock);
@@ -80,9 +97,18 @@ static void push_deferred(kvp_shared_pool *self, kvp_lease *lease) {
         ;
 }
 
+/* Nobody calls who could tell that pressure is low again. */
+static void ring_for_relief(kvp_shared_pool *self) {
+    self->relief = -1;
+    if (self->news)
+        kvp_bell_ring(self->news);
+}
+
 void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease) {
     if (KVP_LIKELY(kvp_lock_try(&self->lock))) {
         kvp_pool_release(&self->pool, lease);
+        if (KVP_UNLIKELY(self->pool.num_active + self->pool.num_mutable <= self->relief))
+            ring_for_relief(self);
         kvp_shared_pool_leave(self);
         kvp_lease_unshare(lease);
         return;
@@ -94,27 +120,37 @@ void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease) {
 
 void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter) {
     waiter->next = NULL; /* it may have queued, and given up, before */
-    if (self->first)
+    waiter->prev = self->last;
+    if (self->last)
         self->last->next = waiter;
     else
         self->first = waiter;
     self->last = waiter;
+    waiter->is_queued = true;
     self->num_waiters++;
 }
 
 void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter) {
-    if (waiter->is_granted)
-        return;
-    kvp_waiter *before = NULL, *at = self->first;
-    for (; at && at != waiter; at = at->next)
-        before = at;
-    if (!at)
-        return; /* it has given up before */
-    if (before)
-        before->next = waiter->next;
-    else
-        self->first = waiter->next;
-    if (self->last == waiter)
-        self->last = before;
-    self->num_waiters--;
+    if (waiter->is_queued)
+        leave_queue(self, waiter);
+    kvp_waiter_leave_bell(waiter);
+}
+
+kvp_waiter *kvp_shared_pool_collect(kvp_shared_pool *self, kvp_bell *bell) {
+    kvp_waiter *first = NULL;
+    (void)self;
+    bell->is_rung = false;
+    while (bell->granted) {
+        kvp_waiter *waiter = bell->granted;
+        kvp_waiter_leave_bell(waiter);
+        waiter->next = first;
+        first = waiter;
+    }
+    return first;
+}
+
+bool kvp_shared_pool_await_event(kvp_shared_pool *self, uint64_t number) {
+    bool is_to_come = number >= self->pool.events.next;
+    self->pool.events.awaited = is_to_come ? number : UINT64_MAX;
+    return is_to_come;
 }

@@ -2,22 +2,50 @@
 #include "kvp/waiter.h"
 
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 
 #define SECOND     INT64_C(1000000000)
 #define LONG_SLEEP (3600 * SECOND)
 
-kvp_status kvp_waiter_init(kvp_waiter *self, kvp_lease *lease, uint64_t *evicted) {
-    self->next = NULL;
+kvp_status kvp_waiter_init(kvp_waiter *self, kvp_lease *lease, uint64_t *evicted, kvp_bell *bell) {
+    memset(self, 0, sizeof *self);
     self->lease = lease;
     self->evicted = evicted;
-    self->num_evicted = 0;
-    self->is_granted = false;
+    self->bell = bell;
     return sem_init(&self->wake, 0, 0) == 0 ? KVP_OK : KVP_NO_MEMORY;
 }
 
 void kvp_waiter_destroy(kvp_waiter *self) {
     sem_destroy(&self->wake);
+}
+
+void kvp_waiter_wake(kvp_waiter *self) {
+    kvp_bell *bell = self->bell;
+    self->is_granted = true;
+    if (!bell) {
+        sem_post(&self->wake);
+        return;
+    }
+    self->prev = NULL;
+    self->next = bell->granted;
+    if (bell->granted)
+        bell->granted->prev = self;
+    bell->granted = self;
+    self->is_at_bell = true;
+    kvp_bell_ring(bell);
+}
+
+void kvp_waiter_leave_bell(kvp_waiter *self) {
+    if (!self->is_at_bell)
+        return;
+    if (self->prev)
+        self->prev->next = self->next;
+    else
+        self->bell->granted = self->next;
+    if (self->next)
+        self->next->prev = self->prev;
+    self->is_at_bell = false;
 }
 
 static int64_t clock_now(clockid_t clock) {

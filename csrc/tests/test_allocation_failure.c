@@ -32,6 +32,7 @@ static size_t bytes_in_use(void) {
 static const kvp_pool_config configs[] = {
     {.num_blocks = 1, .secret = {1, 2}},
     {.num_blocks = 100, .keeps_duplicates = true, .event_capacity = 10, .secret = {1, 2}},
+    {.num_blocks = 100, .event_capacity = 10, .event_tokens = 16, .secret = {1, 2}},
     {.num_blocks = 100000, .keeps_duplicates = true, .event_capacity = 1000, .secret = {1, 2}},
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_ADAPTIVE, .ghost_factor = 4},
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_ARC, .ghost_factor = 1},
@@ -53,6 +54,7 @@ KVP_TEST(a_pool_takes_one_allocation_for_each_array) {
     /* rows, empty, index, three of the heap, hints, three of the protection, pins */
     KVP_EXPECT(num_allocations(&configs[0]) == 11);
     KVP_EXPECT(num_allocations(&configs[1]) == 13); /* and events, copies */
+    KVP_EXPECT(num_allocations(&configs[2]) == 15); /* and events, tokens of events and of blocks, which are known */
 }
 
 /* Every allocation of the configuration fails once. */

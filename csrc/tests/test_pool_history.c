@@ -370,7 +370,7 @@ static void do_reset(void) {
 /* The events up to now, replayed, give the registry. */
 static void replay_events(void) {
     kvp_event events[RING];
-    uint64_t first, n = kvp_event_ring_read(&pool.events, replayed, events, RING, &first);
+    uint64_t first, n = kvp_event_ring_read(&pool.events, replayed, events, NULL, RING, &first);
     KVP_EXPECT(first == replayed);
     replayed += n;
     for (uint64_t i = 0; i < n; i++) {

@@ -8,7 +8,7 @@ static int32_t parent_of(uint64_t hash) {
 static kvp_event last_event(void) {
     kvp_event event;
     uint64_t first;
-    KVP_EXPECT(kvp_event_ring_read(&pool.events, pool.events.next - 1, &event, 1, &first) == 1);
+    KVP_EXPECT(kvp_event_ring_read(&pool.events, pool.events.next - 1, &event, NULL, 1, &first) == 1);
     return event;
 }
 
@@ -262,7 +262,7 @@ KVP_TEST(stored_events_name_block_and_parent_in_order) {
     release(FILL(1, 2));
     kvp_event events[4];
     uint64_t first;
-    KVP_EXPECT(kvp_event_ring_read(&pool.events, 0, events, 4, &first) == 2);
+    KVP_EXPECT(kvp_event_ring_read(&pool.events, 0, events, NULL, 4, &first) == 2);
     KVP_EXPECT(events[0].hash == 1 && events[0].id == 0 && events[0].kind == KVP_EVENT_STORED && !events[0].has_parent);
     KVP_EXPECT(events[1].hash == 2 && events[1].id == 1 && events[1].has_parent && events[1].parent == 1);
     release(allocate(7));

@@ -48,7 +48,7 @@ KVP_TEST(a_reset_is_one_event) {
     KVP_EXPECT(kvp_pool_reset(&pool, gone, MAX_BLOCKS, &num_gone) == KVP_OK);
     kvp_event events[4];
     uint64_t first;
-    KVP_EXPECT(kvp_event_ring_read(&pool.events, 2, events, 4, &first) == 1 && first == 2);
+    KVP_EXPECT(kvp_event_ring_read(&pool.events, 2, events, NULL, 4, &first) == 1 && first == 2);
     KVP_EXPECT(events[0].kind == KVP_EVENT_CLEARED && events[0].reason == KVP_REASON_RESET);
     KVP_EXPECT(events[0].id == KVP_NO_BLOCK);
     end();

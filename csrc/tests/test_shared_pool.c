@@ -122,7 +122,7 @@ static uint64_t evicted[6][NUM_BLOCKS];
 
 static void enqueue(int w, uint32_t n) {
     wanted[w] = kvp_lease_new(n, true);
-    KVP_EXPECT(kvp_waiter_init(&waiters[w], wanted[w], evicted[w]) == KVP_OK);
+    KVP_EXPECT(kvp_waiter_init(&waiters[w], wanted[w], evicted[w], NULL) == KVP_OK);
     kvp_shared_pool_enter(&shared);
     kvp_shared_pool_enqueue(&shared, &waiters[w]);
     kvp_shared_pool_leave(&shared);
@@ -295,7 +295,7 @@ static kvp_lease *allocate_waiting(worker *self, uint32_t n, int64_t timeout) {
     uint64_t hashes[NUM_BLOCKS];
     kvp_waiter waiter;
     kvp_lease *lease = kvp_lease_new(n, true);
-    KVP_EXPECT(kvp_waiter_init(&waiter, lease, hashes) == KVP_OK);
+    KVP_EXPECT(kvp_waiter_init(&waiter, lease, hashes, NULL) == KVP_OK);
     kvp_shared_pool_enter(&shared);
     kvp_shared_pool_enqueue(&shared, &waiter);
     kvp_shared_pool_leave(&shared);

@@ -10,7 +10,7 @@
 static kvp_waiter waiter;
 
 static void begin(void) {
-    KVP_EXPECT(kvp_waiter_init(&waiter, NULL, NULL) == KVP_OK);
+    KVP_EXPECT(kvp_waiter_init(&waiter, NULL, NULL, NULL) == KVP_OK);
 }
 
 static int64_t steady_now(void) {

@@ -51,10 +51,11 @@ def test_an_event_capacity_out_of_range_is_refused(value):
         BlockPool(4, event_capacity=value)
 
 
+NO_INTEGERS = [True, np.True_, 1.0, float("nan"), "4", b"4", [4], 4j, np.array([4, 4])]
+
+
 @pytest.mark.parametrize("name", ["num_blocks", "block_size", "event_capacity"])
-@pytest.mark.parametrize(
-    "value", [True, np.True_, None, 1.0, float("nan"), "4", b"4", [4], 4j, np.array([4, 4])], ids=repr
-)
+@pytest.mark.parametrize("value", NO_INTEGERS, ids=repr)
 def test_sizes_of_a_pool_must_be_integers(name, value):
     with pytest.raises(TypeError, match=f"{name} must be an int, not {type(value).__name__}"):
         BlockPool(**{"num_blocks": 4, name: value})

@@ -361,3 +361,11 @@ def test_whatever_happens_the_counts_agree(policy, duplicates, seed):
         handle.release()
     pool.check_invariants()
     assert sum(space.cached_blocks for space in pool.namespaces.values()) == pool.status().cached
+
+
+def test_the_default_namespace_of_a_pool_without_others_has_everything():
+    pool = BlockPool(10)
+    pool.register_blocks(pool.allocate_blocks(2), [1, 2]).release()
+    held = pool.allocate_blocks(3)
+    space = pool.namespaces[""]
+    assert (space.floor, space.cap, space.held_blocks, space.cached_blocks) == (0, 10, len(held), 2)

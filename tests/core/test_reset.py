@@ -76,7 +76,7 @@ def test_reset_is_one_event(pool, store):
     store(pool, [1, 2])
     pool.reset()
     last = pool.events()[-1]
-    assert tuple(last) == (2, PoolEventKind.CLEARED, None, None, None, EvictionReason.RESET)
+    assert last[:6] == (2, PoolEventKind.CLEARED, None, None, None, EvictionReason.RESET)
 
 
 def test_named_blocks_are_reset_and_the_rest_is_named(pool, store):

@@ -489,7 +489,7 @@ def test_a_status_counts_blocks_and_what_was_done():
     pool.allocate(2, 0)
     counts = pool.snapshot()[1]
     assert counts[:7] == (5, 1, 0, 4, 1, 2, 2)
-    assert counts[7:] == (4, 4, 0, 2, 0, 2, 1, 3, 2, 1, 0, 0, 0, 0)
+    assert counts[7:] == (4, 4, 0, 2, 0, 2, 1, 3, 2, 1, 0, 0, 0, 0, 0, 0)
 
 
 def test_a_contradiction_in_the_model_is_noticed():

@@ -22,6 +22,7 @@
 #define KVP_POOL_H
 
 #include "kvp/block_table.h"
+#include "kvp/block_tokens.h"
 #include "kvp/candidate.h"
 #include "kvp/event_ring.h"
 #include "kvp/eviction.h"
@@ -41,6 +42,7 @@ typedef struct kvp_pool_config {
     bool keeps_facts;        /* for policies outside the core: 16 bytes a block */
     bool has_outer_lock;     /* whoever calls holds a lock that all callers share: the pool's own need not be one */
     uint64_t event_capacity; /* entries of the event ring; 0 records none */
+    uint32_t event_tokens;   /* tokens of a block, kept for events and snapshots; 0: none, as without events */
     uint64_t secret[2];      /* random; where hashes go in the index */
     kvp_policy_kind policy;  /* order of the default level */
     int32_t max_namespaces;  /* beside the default one, less than KVP_MAX_NAMESPACES; 0: blocks are nobody's */
@@ -68,6 +70,7 @@ typedef struct kvp_pool {
     kvp_expiry_heap expiries;
     kvp_hint_table hints;
     kvp_event_ring events;
+    kvp_block_tokens tokens;
     kvp_stats stats;
     kvp_copies *copies;         /* owned; NULL unless duplicates are kept */
     bool has_extras;            /* a policy, facts, or protected blocks: what most pools do without */
@@ -105,11 +108,12 @@ typedef struct kvp_registration {
     uint32_t num_segments;
     const uint64_t *hashes; /* borrowed; one for each block */
     /* Parent of each block: without `parents` it is the block before it, and for the first one as the next two say. */
-    const uint64_t *parents; /* borrowed; NULL, or one for each block; the block itself where it has none */
-    bool has_parent;         /* the first block's parent is given */
-    uint64_t parent;         /* its sequence hash */
-    int level;               /* 0..100, or -1: not given */
-    int64_t expiry;          /* nanoseconds, or KVP_NO_EXPIRY: not given */
+    const uint64_t *parents;       /* borrowed; NULL, or one for each block; the block itself where it has none */
+    bool has_parent;               /* the first block's parent is given */
+    uint64_t parent;               /* its sequence hash */
+    int level;                     /* 0..100, or -1: not given */
+    int64_t expiry;                /* nanoseconds, or KVP_NO_EXPIRY: not given */
+    const uint32_t *const *tokens; /* borrowed; NULL, or for each block its tokens, NULL where they are not known */
 } kvp_registration;
 
 /* KVP_OK or KVP_NO_MEMORY (then nothing needs to be destroyed). */
@@ -222,6 +226,12 @@ typedef enum kvp_reset_outcome { KVP_RESET_DONE = 0, KVP_RESET_NOT_FOUND = 1, KV
  * kvp_pool_reset. */
 kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_t n, uint8_t *outcomes,
                                  kvp_identity *evicted, uint32_t max_evicted, uint32_t *num_evicted);
+
+/* Tell of all registered hashes, as if they were stored one after the other, each after its parent. Returns how many they
+ * are; nothing is written when that is more than max. `tokens` as in kvp_event_ring_read; scratch has num_blocks ids and
+ * as many zeroed bytes behind them. The next event is *next. */
+uint32_t kvp_pool_snapshot(const kvp_pool *self, kvp_event *events, uint32_t *tokens, uint32_t max, int32_t *scratch,
+                           uint64_t *next);
 
 /* NULL, or the broken invariant. scratch has 5 bytes a block, all zero; cleared again when all holds. */
 const char *kvp_pool_check(const kvp_pool *self, void *scratch);

@@ -1,8 +1,8 @@
 /*
- * What:      a pool that threads share: the one lock, the stack of leases dropped while it was taken, and the queue of
- *            threads that wait for blocks.
- * Cost:      one lock and one unlock for each call; a look at two pointers for what waits.
- * Ownership: owns the pool and the lock; borrows waiters; owns deferred leases from drop until they are freed.
+ * What:      a pool that threads share: the one lock, the stack of leases dropped while it was taken, the queue of
+ *            those who wait for blocks, and the bell of who wants to know of news.
+ * Cost:      one lock and one unlock for each call; a look at three fields for what waits.
+ * Ownership: owns the pool and the lock; borrows waiters and bells; owns deferred leases from drop until they are freed.
  * Locking:   enter ... leave around every kvp_pool_* call. The lock protects the pool and all its structures, the
  *            fields of leases named there, the queue and the leases to be freed. Only `deferred` is touched without it,
  *            and is atomic.
@@ -16,12 +16,14 @@
  * Invariants:
  *   deferred == NULL, or somebody holds the lock and will drain it in leave, or
  *                       a drop is between its push and its second try
- *   a waiter is in the queue  =>  not is_granted, its lease is not live
+ *   a waiter is in the queue  <=>  is_queued;  then it is not granted, and its lease is not live
  *   the first waiter could not be served when the lock was last released
  */
 #ifndef KVP_SHARED_POOL_H
 #define KVP_SHARED_POOL_H
 
+#include "kvp/bell.h"
+#include "kvp/latency.h"
 #include "kvp/lock.h"
 #include "kvp/pool.h"
 #include "kvp/waiter.h"
@@ -32,6 +34,10 @@ typedef struct kvp_shared_pool {
     kvp_lease *dead;               /* owned; given back under the lock, freed after unlock */
     kvp_waiter *first, *last;      /* borrowed; the queue */
     uint64_t num_waiters;
+    kvp_bell *news;        /* borrowed; rung when an awaited event has come, or pressure was relieved; NULL: nobody's */
+    int32_t relief;        /* held blocks at which a drop rings for news; -1: none */
+    uint64_t num_failures; /* calls that did not get the blocks they asked for */
+    kvp_latency latency;
     kvp_pool pool;
 } kvp_shared_pool;
 
@@ -53,8 +59,15 @@ void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease);
 /* Join the queue. The lock is held. */
 void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter);
 
-/* Leave the queue, if it is still there. The lock is held. */
+/* Leave the queue, and its bell, if it is still there. The lock is held. */
 void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter);
+
+/* Ring for news when event `number` comes. False when it has come: nothing will ring. The lock is held. */
+bool kvp_shared_pool_await_event(kvp_shared_pool *self, uint64_t number);
+
+/* Those who were granted blocks and wait at this bell, oldest first, linked by `next`; from now on it rings anew. The
+ * lock is held. */
+kvp_waiter *kvp_shared_pool_collect(kvp_shared_pool *self, kvp_bell *bell);
 
 /* Lock; what was dropped meanwhile is given back first, so that every call sees it. */
 static inline void kvp_shared_pool_enter(kvp_shared_pool *self) {
@@ -64,7 +77,7 @@ static inline void kvp_shared_pool_enter(kvp_shared_pool *self) {
 }
 
 static inline void kvp_shared_pool_leave(kvp_shared_pool *self) {
-    if (KVP_UNLIKELY(self->first || self->dead)) {
+    if (KVP_UNLIKELY(self->first || self->dead || self->pool.events.has_news)) {
         kvp_shared_pool_leave_slowly(self);
         return;
     }

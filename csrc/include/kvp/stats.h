@@ -25,10 +25,12 @@ typedef struct kvp_stats {
     uint64_t match_blocks_returned;
     uint64_t scan_hashes_requested; /* by scattered matches */
     uint64_t scan_blocks_returned;
-    uint64_t touches;         /* blocks touched */
-    uint64_t resets;          /* blocks reset on request */
-    uint64_t evictions_ahead; /* blocks evicted before an allocation needed them */
-    uint64_t corruptions;     /* contradictions met where no error could be raised */
+    uint64_t touches;                /* blocks touched */
+    uint64_t resets;                 /* blocks reset on request */
+    uint64_t evictions_ahead;        /* blocks evicted before an allocation needed them */
+    uint64_t evictions_for_pressure; /* of these, because the pool was too full */
+    uint64_t truncations;            /* blocks whose sequence took tokens of them back */
+    uint64_t corruptions;            /* contradictions met where no error could be raised */
 } kvp_stats;
 
 static inline const char *kvp_stats_check(const kvp_stats *self) {
@@ -36,6 +38,7 @@ static inline const char *kvp_stats_check(const kvp_stats *self) {
                 "allocations are not those from empty blocks and those by eviction");
     KVP_REQUIRE(self->match_blocks_returned <= self->match_hashes_requested, "more blocks matched than asked for");
     KVP_REQUIRE(self->scan_blocks_returned <= self->scan_hashes_requested, "more blocks scanned than asked for");
+    KVP_REQUIRE(self->evictions_for_pressure <= self->evictions_ahead, "more evictions for pressure than ahead");
     KVP_REQUIRE(self->duplicates <= self->registrations, "more duplicates than registrations");
     KVP_REQUIRE(self->corruptions == 0, "a finalizer met a reference count that contradicts it");
     return NULL;

@@ -37,12 +37,15 @@ cdef extern from "kvp/block_table.h" nogil:
         uint64_t hash
         uint32_t refs
         uint32_t generation
+        uint32_t children
+        uint32_t level
 
     ctypedef struct kvp_block_table:
         kvp_block *rows
         int32_t num_blocks
 
     bint kvp_block_is_registered(const kvp_block *self)
+    int32_t kvp_block_parent(const kvp_block *self)
 
 
 cdef extern from "kvp/free_list.h" nogil:
@@ -65,14 +68,16 @@ cdef extern from "kvp/event_ring.h" nogil:
         int32_t id
         uint8_t kind
         uint8_t reason
-        uint8_t has_parent
+        uint8_t space
+        bint has_parent
+        bint has_tokens
 
     ctypedef struct kvp_event_ring:
         uint64_t capacity
         uint64_t next
 
-    uint64_t kvp_event_ring_read(const kvp_event_ring *self, uint64_t since, kvp_event *events, uint64_t n,
-                                 uint64_t *first)
+    uint64_t kvp_event_ring_read(const kvp_event_ring *self, uint64_t since, kvp_event *events, uint32_t *tokens,
+                                 uint64_t n, uint64_t *first)
 
 
 cdef extern from "kvp/event_ring.h" nogil:
@@ -95,6 +100,8 @@ cdef extern from "kvp/stats.h" nogil:
         uint64_t touches
         uint64_t resets
         uint64_t evictions_ahead
+        uint64_t evictions_for_pressure
+        uint64_t truncations
         uint64_t corruptions
 
 
@@ -169,6 +176,7 @@ cdef extern from "kvp/namespaces.h" nogil:
 
     ctypedef struct kvp_namespaces:
         kvp_quota *quotas
+        uint8_t *of
 
 
 cdef extern from "kvp/reuse_sampler.h" nogil:
@@ -198,13 +206,18 @@ cdef extern from "kvp/pool.h" nogil:
         bint keeps_facts
         bint has_outer_lock
         uint64_t event_capacity
+        uint32_t event_tokens
         uint64_t secret[2]
         kvp_policy_kind policy
         int32_t max_namespaces
         double reuse_sampling
         uint32_t ghost_factor
 
+    ctypedef struct kvp_block_tokens:
+        uint32_t block_size
+
     ctypedef struct kvp_pool:
+        kvp_block_tokens tokens
         kvp_namespaces *namespaces
         kvp_reuse_sampler *sampler
         kvp_block_table table
@@ -238,6 +251,7 @@ cdef extern from "kvp/pool.h" nogil:
         uint64_t parent
         int level
         int64_t expiry
+        const uint32_t *const *tokens
 
     ctypedef enum kvp_reset_outcome:
         KVP_RESET_DONE
@@ -277,6 +291,8 @@ cdef extern from "kvp/pool.h" nogil:
     void kvp_pool_end_preference(kvp_pool *self, const kvp_candidate *victims, uint32_t n)
     uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
                             kvp_identity *evicted)
+    uint32_t kvp_pool_snapshot(const kvp_pool *self, kvp_event *events, uint32_t *tokens, uint32_t max,
+                               int32_t *scratch, uint64_t *next)
     const char *kvp_pool_check(const kvp_pool *self, void *scratch)
 
 
@@ -340,8 +356,20 @@ cdef extern from "kvp/sequence_batch.h" nogil:
     const char *kvp_sequence_batch_check(const kvp_sequence_batch *self)
 
 
+cdef extern from "kvp/bell.h" nogil:
+    ctypedef struct kvp_bell:
+        int read_fd
+
+    kvp_status kvp_bell_init(kvp_bell *self)
+    void kvp_bell_destroy(kvp_bell *self)
+    void kvp_bell_write(const kvp_bell *self)
+    void kvp_bell_silence(const kvp_bell *self)
+
+
 cdef extern from "kvp/waiter.h" nogil:
     ctypedef struct kvp_waiter:
+        kvp_waiter *next
+        void *request
         uint32_t num_evicted
         bint is_granted
 
@@ -350,15 +378,41 @@ cdef extern from "kvp/waiter.h" nogil:
         KVP_TIMED_OUT
         KVP_INTERRUPTED
 
-    kvp_status kvp_waiter_init(kvp_waiter *self, kvp_lease *lease, uint64_t *evicted)
+    kvp_status kvp_waiter_init(kvp_waiter *self, kvp_lease *lease, uint64_t *evicted, kvp_bell *bell)
     void kvp_waiter_destroy(kvp_waiter *self)
     kvp_wait_result kvp_waiter_wait(kvp_waiter *self, int64_t timeout)
+
+
+cdef extern from "kvp/latency.h" nogil:
+    ctypedef enum kvp_call:
+        KVP_CALL_ALLOCATE
+        KVP_CALL_REGISTER
+        KVP_CALL_MATCH
+        KVP_CALL_RELEASE
+        KVP_CALL_OPEN
+        KVP_CALL_APPEND
+        KVP_NUM_CALLS
+
+    enum: KVP_LATENCY_CLASSES
+
+    ctypedef struct kvp_latency:
+        uint32_t period
+        uint64_t counts[6][40]
+        uint64_t totals[6]
+
+    void kvp_latency_init(kvp_latency *self, uint32_t period)
+    int64_t kvp_latency_begin(kvp_latency *self)
+    void kvp_latency_end(kvp_latency *self, kvp_call call, int64_t start)
 
 
 cdef extern from "kvp/shared_pool.h" nogil:
     ctypedef struct kvp_shared_pool:
         kvp_waiter *first
         uint64_t num_waiters
+        kvp_bell *news
+        int32_t relief
+        uint64_t num_failures
+        kvp_latency latency
         kvp_pool pool
 
     kvp_status kvp_shared_pool_init(kvp_shared_pool *self, const kvp_pool_config *config)
@@ -368,3 +422,5 @@ cdef extern from "kvp/shared_pool.h" nogil:
     void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease)
     void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter)
     void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter)
+    kvp_waiter *kvp_shared_pool_collect(kvp_shared_pool *self, kvp_bell *bell)
+    bint kvp_shared_pool_await_event(kvp_shared_pool *self, uint64_t number)

@@ -4,8 +4,8 @@
 # Locking:   none here: arguments are parsed and results are made outside the lock, which PoolCore takes.
 # Errors:    each method says what it raises; a call that raises has changed nothing.
 
-from kvpool._core.pool_eviction cimport PoolEviction
+from kvpool._core.pool_lookups cimport PoolLookups
 
 
-cdef class BlockPool(PoolEviction):
+cdef class BlockPool(PoolLookups):
     cdef object __weakref__

@@ -11,8 +11,10 @@ from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.namespace import Namespace
-from kvpool._core.pool_eviction import PoolEviction
+from kvpool._core.pool_lookups import PoolLookups
 from kvpool._core.scattered_blocks import ScatteredBlocks
+from kvpool.events.event_manager import EventManager
+from kvpool.metrics.pool_metrics import PoolMetrics
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
 from kvpool.types.admission import Admission
 
@@ -20,7 +22,7 @@ _HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | m
 _TokensLike: TypeAlias = npt.NDArray[np.integer[Any]] | array[int] | memoryview | Sequence[int]
 
 @final
-class BlockPool(PoolEviction):
+class BlockPool(PoolLookups):
     def __new__(
         cls,
         num_blocks: int,
@@ -28,7 +30,10 @@ class BlockPool(PoolEviction):
         *,
         duplicates: Literal["share", "keep"] = "share",
         clock: Callable[[], float] | None = None,
-        event_capacity: int = 0,
+        event_capacity: int | None = None,
+        event_manager: EventManager | None = None,
+        event_tokens: bool | None = None,
+        event_interval: float = 0.01,
         eviction: object = "lru",
         ghost_factor: int = 4,
         max_pinned_blocks: int | None = None,
@@ -37,6 +42,7 @@ class BlockPool(PoolEviction):
         on_pressure: Callable[[BlockPool, bool], object] | None = None,
         reuse_sampling: float = 0.0,
         max_namespaces: int = 0,
+        pool_metrics: PoolMetrics | None = None,
         name: str = "",
     ) -> BlockPool: ...
     def __reduce__(self) -> NoReturn: ...
@@ -51,6 +57,7 @@ class BlockPool(PoolEviction):
         parent: int | ImmutableBlock | ImmutableBlocks | None = None,
         priority: int | None = None,
         ttl: float | None = None,
+        token_ids: _TokensLike | None = None,
     ) -> ImmutableBlocks: ...
     def match_sequence_hashes(
         self, hashes: _HashesLike, *, namespace: Namespace | str | None = None, owner: Any = None
@@ -58,9 +65,6 @@ class BlockPool(PoolEviction):
     def match_scattered(
         self, hashes: _HashesLike, *, namespace: Namespace | str | None = None, owner: Any = None
     ) -> ScatteredBlocks: ...
-    def contains(self, hashes: _HashesLike) -> npt.NDArray[np.bool_]: ...
-    def match_lengths(self, prompts: Iterable[_HashesLike]) -> npt.NDArray[np.int64]: ...
-    def touch(self, hashes: _HashesLike) -> int: ...
     def open_sequence(
         self,
         token_ids: _TokensLike,

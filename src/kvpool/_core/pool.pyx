@@ -3,11 +3,9 @@
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.long cimport PyLong_AsLongLongAndOverflow
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int, parse_seconds, parse_share
-from kvpool._core.arrays cimport bool_array
 from kvpool._core.handle cimport new_lease
 from kvpool._core.block_sequence cimport BlockSequence, open_sequence
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
@@ -15,14 +13,12 @@ from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
-from kvpool._core.pool_eviction cimport PoolEviction
+from kvpool._core.pool_lookups cimport PoolLookups
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport new_scattered_blocks
 
 import os
-
-import numpy as np
 
 from kvpool._core.hashing import sequence_hashes as hash_tokens
 from kvpool.errors import ForeignHandle, NotEnoughBlocksAvailable
@@ -31,7 +27,7 @@ from kvpool.types.admission import Admission
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class BlockPool(PoolEviction):
+cdef class BlockPool(PoolLookups):
     """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
 
     Parameters
@@ -45,8 +41,16 @@ cdef class BlockPool(PoolEviction):
         or keep both.
     clock : callable, optional
         Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
-    event_capacity : int, default 0
-        Registrations and removals that are remembered for :meth:`events`; 0 remembers none.
+    event_capacity : int, optional
+        Registrations and removals that are remembered for :meth:`events` and those who :meth:`subscribe`: 65,536 with
+        an `event_manager`, otherwise none. 24 bytes each.
+    event_manager : EventManager, optional
+        Gets all events from the first one on, from a background thread; see :meth:`close`.
+    event_tokens : bool, optional
+        Whether the token ids of blocks, where they are known, are kept for events and snapshots: 4 bytes for each token
+        of the pool and of the remembered events. By default as `event_manager` wants it.
+    event_interval : float, default 0.01
+        Seconds for which events are gathered before subscribers get them as a batch.
     eviction : str or EvictionPolicy or capsule, default "lru"
         The order in which cached blocks of the default priority go: one of ``EVICTION_POLICIES``, or a policy of your
         own, which costs 16 bytes a block; see :class:`EvictionPolicy`. A capsule named ``kvpool.rank.v1`` has a C
@@ -93,11 +97,11 @@ cdef class BlockPool(PoolEviction):
     3
     """
 
-    def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=0,
-                  eviction="lru", ghost_factor=4, max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7,
-                  on_pressure=None, reuse_sampling=0.0, max_namespaces=0, name=""):
+    def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=None,
+                  event_manager=None, event_tokens=None, event_interval=0.01, eviction="lru", ghost_factor=4,
+                  max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7, on_pressure=None, reuse_sampling=0.0,
+                  max_namespaces=0, pool_metrics=None, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
-        cdef uint64_t events = parse_int(event_capacity, "event_capacity", 0, 2**32)
         cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
         cdef kvp_policy_kind policy = self.set_policy(eviction)
         self.block_size = parse_block_size(block_size)
@@ -107,6 +111,8 @@ cdef class BlockPool(PoolEviction):
             raise TypeError(f"clock must be callable, not {type(clock).__name__}")
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
+        if pool_metrics is not None and not hasattr(pool_metrics, "bind"):
+            raise TypeError(f"pool_metrics must be a PoolMetrics, not {type(pool_metrics).__name__}")
         self.name = name
         self.duplicates = duplicates
         self.clock = clock
@@ -116,8 +122,13 @@ cdef class BlockPool(PoolEviction):
         self.max_namespaces = parse_int(max_namespaces, "max_namespaces", 0, KVP_MAX_NAMESPACES - 1)
         if self.max_namespaces and self.has_chooser:
             raise ValueError(f"max_namespaces = {max_namespaces} is not 0, as it is with a policy of one's own")
-        self.create(blocks, duplicates == "keep", events, policy, ghosts, self.has_chooser, self.reuse_sampling,
-                    self.max_namespaces, os.urandom(16))
+        self.set_events(event_capacity, event_tokens, event_interval, event_manager)
+        self.create(blocks, duplicates == "keep", self.event_capacity, self.block_size if self.event_tokens else 0,
+                    policy, ghosts, self.has_chooser, self.reuse_sampling, self.max_namespaces, os.urandom(16))
+        if event_manager is not None:
+            self.need_engine().subscribe(event_manager, 0, False)
+        if pool_metrics is not None:
+            pool_metrics.bind(self)
 
     def __reduce__(self):
         raise TypeError("BlockPool cannot be copied or pickled: its handles belong to it")
@@ -195,7 +206,7 @@ cdef class BlockPool(PoolEviction):
             blocks.evicted_hashes = evicted if len(evicted) == 8 * num_evicted else evicted[:8 * num_evicted]
         return blocks
 
-    def register_blocks(self, blocks, sequence_hashes=None, *, parent=None, priority=None, ttl=None):
+    def register_blocks(self, blocks, sequence_hashes=None, *, parent=None, priority=None, ttl=None, token_ids=None):
         """Give blocks their sequence hashes: from now on they can be matched, and shared.
 
         Parameters
@@ -211,6 +222,9 @@ cdef class BlockPool(PoolEviction):
             Retention level in [0, 100], 35 by default; lower levels are evicted first.
         ttl : float, optional
             Seconds for which the priority (100, if none is given) counts; afterwards it is at most 35.
+        token_ids : array of integers, shape (n * block_size,), or sequence of int, optional
+            Tokens of the blocks, for events of a pool that keeps them; by default those that the blocks were filled
+            with.
 
         Returns
         -------
@@ -242,6 +256,8 @@ cdef class BlockPool(PoolEviction):
             registration.arguments.expiry = now + lifetime
         elif ttl is not None and priority is None:
             registration.arguments.level = KVP_TTL_LEVEL  # a time-to-live without end
+        if token_ids is not None or self.event_tokens:
+            registration.take_tokens(self, token_ids)
         registration.take_hashes(self, sequence_hashes)
         if registration.count == 0:
             return new_immutable_blocks(self, NULL, owner)
@@ -313,64 +329,6 @@ cdef class BlockPool(PoolEviction):
         finally:
             close_hashes(&argument)
         return new_scattered_blocks(self, lease, owner, lease.count)
-
-    def contains(self, hashes):
-        """Whether each hash is registered, a bool array of shape (n,); takes no blocks."""
-        cdef HashArgument argument
-        cdef int32_t *ids
-        cdef uint32_t i
-        cdef bytes found
-        open_hashes(&argument, hashes, self.block_size, "hashes")
-        try:
-            found = PyBytes_FromStringAndSize(NULL, argument.count)
-            ids = new_ids(argument.count)
-            self.find_each(argument.data, argument.count, ids)
-            for i in range(argument.count):
-                (<uint8_t *>PyBytes_AS_STRING(found))[i] = ids[i] != KVP_NO_BLOCK
-            PyMem_Free(ids)
-        finally:
-            close_hashes(&argument)
-        return bool_array(found)
-
-    def match_lengths(self, prompts):
-        """How long a prefix :meth:`match_sequence_hashes` would find for each prompt; takes no blocks.
-
-        Parameters
-        ----------
-        prompts : iterable of arrays of uint64 (or of what else names hashes)
-
-        Returns
-        -------
-        ndarray of int64, shape (number of prompts,)
-            Blocks.
-        """
-        cdef HashArgument argument
-        cdef int32_t *ids
-        cdef list lengths = []
-        for i, prompt in enumerate(prompts):
-            open_hashes(&argument, prompt, self.block_size, f"prompts[{i}]")
-            try:
-                ids = new_ids(argument.count)
-                lengths.append(self.find_prefix(argument.data, argument.count, ids))
-                PyMem_Free(ids)
-            finally:
-                close_hashes(&argument)
-        return np.array(lengths, dtype=np.int64)
-
-    def touch(self, hashes):
-        """Make the registered ones among the hashes the most recently used; return how many they are."""
-        cdef HashArgument argument
-        cdef int64_t now = self.now()
-        cdef int32_t *ids
-        cdef uint32_t found
-        open_hashes(&argument, hashes, self.block_size, "hashes")
-        try:
-            ids = new_ids(argument.count)
-            found = self.touch_hashes(argument.data, argument.count, now, ids)
-            PyMem_Free(ids)
-        finally:
-            close_hashes(&argument)
-        return found
 
     def open_sequence(self, token_ids, *, namespace=None, salt_hash=0, lookahead=0, commit_on_append=True, owner=None):
         """Hash a prompt, hold its cached prefix and allocate the rest, in one call.
@@ -460,10 +418,3 @@ cdef class BlockPool(PoolEviction):
                     is_full = True
             result.append(Admission(found, blocks, sequence, flight))
         return result
-
-
-cdef int32_t *new_ids(uint32_t n) except NULL:
-    cdef int32_t *ids = <int32_t *>PyMem_Malloc((<size_t>n + 1) * sizeof(int32_t))
-    if ids == NULL:
-        raise MemoryError(f"no memory to look {n} hashes up")
-    return ids

@@ -1,4 +1,5 @@
-# What:      the C pool as an object, and the one place where its lock is taken. Handles and BlockPool are built on it.
+# What:      the C pool as an object, and the place where its lock is taken: here for all that is done with blocks, in
+#            PoolWaiting and PoolEvents for waiting and events. Handles and BlockPool are built on it.
 # Cost:      one lock and unlock for each method.
 # Ownership: owns the C pool; handles keep the PoolCore alive, so it outlives every lease.
 # Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched,
@@ -8,7 +9,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from kvpool._core.libkvp cimport (kvp_candidate, kvp_event, kvp_identity, kvp_lease, kvp_policy_kind, kvp_pool,
+from kvpool._core.libkvp cimport (kvp_candidate, kvp_identity, kvp_latency, kvp_lease, kvp_policy_kind, kvp_pool,
                                   kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment, kvp_sequence,
                                   kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 
@@ -24,6 +25,18 @@ cdef struct Counts:
     uint64_t waiting
     uint64_t leases
     uint64_t next_event
+
+
+# A column for each thing that is known of a block, with room for num_blocks entries.
+cdef struct BlockColumns:
+    uint8_t *states
+    uint64_t *hashes
+    int32_t *parents
+    uint32_t *references
+    uint32_t *children
+    uint8_t *levels
+    uint32_t *generations
+    uint8_t *spaces
 
 
 # One live lease, as outstanding() and errors tell of it. `owner` is borrowed from a handle: valid under the GIL only.
@@ -53,17 +66,15 @@ cdef class PoolCore:
     cdef bint has_chooser          # a policy outside the core is asked before blocks are evicted
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
 
-    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, int32_t max_namespaces,
-                    bytes secret) except -1
+    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, uint32_t event_tokens,
+                    kvp_policy_kind policy, uint32_t ghost_factor, bint keeps_facts, double reuse_sampling,
+                    int32_t max_namespaces, bytes secret) except -1
     cdef int64_t now(self) except? -1
     cdef void drop(self, kvp_lease *lease) noexcept
     cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil
     cdef kvp_status release_segment(self, const kvp_segment *segment) noexcept nogil
     cdef kvp_status allocate(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
                              uint32_t *num_evicted) noexcept nogil
-    cdef kvp_status allocate_in_turn(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t *num_evicted,
-                                     int64_t timeout) except *
     cdef kvp_status register(self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at) noexcept nogil
     cdef void hold_prefix(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
@@ -82,6 +93,8 @@ cdef class PoolCore:
     cdef void end_preference(self, const kvp_candidate *victims, uint32_t n) noexcept nogil
     cdef uint32_t prefer(self, const kvp_candidate *victims, uint32_t n) noexcept nogil
     cdef int watch(self) except -1
+    cdef void watch_pressure(self) noexcept
+    cdef void await_relief(self) noexcept
     cdef void tell_pressure(self) noexcept
     cdef uint32_t retain_hashes(self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry,
                                 int64_t now) noexcept nogil
@@ -99,12 +112,14 @@ cdef class PoolCore:
     cdef uint32_t generation_of(self, int32_t id) noexcept nogil
     cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil
     cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil
+    cdef kvp_stats read_blocks(self, BlockColumns *columns, Counts *counts) noexcept nogil
+    cdef void begin_latencies(self, uint32_t period) noexcept nogil
+    cdef void read_latencies(self, kvp_latency *latency) noexcept nogil
     cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil
     cdef kvp_status set_quota(self, int32_t space, int32_t floor, int32_t cap, int64_t now) noexcept nogil
     cdef kvp_quota read_quota(self, int32_t space) noexcept nogil
     cdef int64_t read_room(self, int32_t space) noexcept nogil
     cdef void read_reuse(self, kvp_reuse_stats *stats, bint reset) noexcept nogil
-    cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil
     cdef const char *check(self, void *scratch) noexcept nogil
     cdef kvp_status open_blocks(self, kvp_sequence *sequence, uint64_t slots, int64_t now) noexcept nogil
     cdef kvp_status give_back_blocks(self, kvp_sequence *sequence, uint32_t hint) noexcept nogil

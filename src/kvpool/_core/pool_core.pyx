@@ -1,41 +1,34 @@
 """The pool's one lock, and what is done under it."""
 
-from cpython.exc cimport PyErr_CheckSignals
-from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_RawFree, PyMem_RawMalloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport isfinite, llround
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from kvpool._core.clock cimport CLOCK_MONOTONIC_COARSE, read_clock
 from kvpool._core.interpreter cimport KVP_FREE_THREADED
 from kvpool._core.libkvp cimport *
 
 import threading
 
 
-cdef extern from "<time.h>" nogil:
-    """
-    #ifndef CLOCK_MONOTONIC_COARSE
-    #define CLOCK_MONOTONIC_COARSE CLOCK_MONOTONIC
-    #endif
-    """
-    ctypedef long time_t
-    cdef struct timespec:
-        time_t tv_sec
-        long tv_nsec
-    const int CLOCK_MONOTONIC
-    const int CLOCK_MONOTONIC_COARSE
-    int clock_gettime(int clock, timespec *time)
+cdef inline uint8_t state_of(const kvp_block *row) noexcept nogil:
+    if kvp_block_is_registered(row):
+        return 4 if row.refs > 0 else 8
+    return 2 if row.refs > 0 else 1
 
 
-cdef inline int64_t read_clock(int clock) noexcept nogil:
-    cdef timespec time
-    clock_gettime(clock, &time)
-    return <int64_t>time.tv_sec * 1000000000 + time.tv_nsec
-
-
-cdef void forget_waiter(kvp_waiter *waiter) noexcept:
-    kvp_waiter_destroy(waiter)
-    PyMem_RawFree(waiter)
+cdef void count_locked(const kvp_shared_pool *shared, Counts *counts) noexcept nogil:
+    cdef const kvp_pool *pool = &shared.pool
+    counts.total = pool.table.num_blocks
+    counts.empty = pool.empty.count
+    counts.cached = pool.num_cached
+    counts.active = pool.num_active + pool.num_mutable
+    counts.mutable = pool.num_mutable
+    counts.pinned = pool.num_pinned
+    counts.waiting = shared.num_waiters
+    counts.leases = pool.num_leases
+    counts.next_event = pool.events.next
 
 
 cdef class PoolCore:
@@ -46,15 +39,16 @@ cdef class PoolCore:
             raise TypeError(f"{type(self).__name__} is only the base of BlockPool")
         self.high_count = -1
 
-    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, kvp_policy_kind policy,
-                    uint32_t ghost_factor, bint keeps_facts, double reuse_sampling, int32_t max_namespaces,
-                    bytes secret) except -1:
+    cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, uint32_t event_tokens,
+                    kvp_policy_kind policy, uint32_t ghost_factor, bint keeps_facts, double reuse_sampling,
+                    int32_t max_namespaces, bytes secret) except -1:
         cdef kvp_pool_config config
         cdef kvp_shared_pool *shared
         config.num_blocks = num_blocks
         config.keeps_duplicates = keeps_duplicates
         config.has_outer_lock = not KVP_FREE_THREADED  # the GIL, which no call gives up while it has the lock
         config.event_capacity = event_capacity
+        config.event_tokens = event_tokens
         config.policy = policy
         config.ghost_factor = ghost_factor
         config.keeps_facts = keeps_facts
@@ -91,8 +85,10 @@ cdef class PoolCore:
         kvp_shared_pool_drop(self.shared, lease)
 
     cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil:
+        cdef int64_t start = kvp_latency_begin(&self.shared.latency)
         kvp_shared_pool_enter(self.shared)
         cdef kvp_status status = kvp_pool_release_hinted(&self.shared.pool, lease, hint)
+        kvp_latency_end(&self.shared.latency, KVP_CALL_RELEASE, start)
         kvp_shared_pool_leave(self.shared)
         return status
 
@@ -104,66 +100,27 @@ cdef class PoolCore:
 
     cdef kvp_status allocate(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t max_evicted,
                              uint32_t *num_evicted) noexcept nogil:
+        cdef int64_t start = kvp_latency_begin(&self.shared.latency)
         kvp_shared_pool_enter(self.shared)
         cdef kvp_status status = kvp_pool_allocate(&self.shared.pool, lease, now, evicted, max_evicted, num_evicted)
+        kvp_latency_end(&self.shared.latency, KVP_CALL_ALLOCATE, start)
         kvp_shared_pool_leave(self.shared)
-        return status
-
-    cdef kvp_status allocate_in_turn(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t *num_evicted,
-                                     int64_t timeout) except *:
-        """Allocate, behind those who wait already; wait up to timeout nanoseconds (negative: without limit)."""
-        # On the heap: a daemon thread that waits while the interpreter exits never comes back, but stays in the queue.
-        cdef kvp_waiter *waiter = <kvp_waiter *>PyMem_RawMalloc(sizeof(kvp_waiter))
-        cdef kvp_status status = KVP_NOT_ENOUGH
-        cdef kvp_wait_result woken
-        cdef int64_t start = read_clock(CLOCK_MONOTONIC), left = timeout
-        if waiter == NULL or kvp_waiter_init(waiter, lease, evicted) != KVP_OK:
-            PyMem_RawFree(waiter)
-            return KVP_NO_MEMORY
-        kvp_shared_pool_enter(self.shared)
-        if self.shared.first == NULL:
-            status = kvp_pool_allocate(&self.shared.pool, lease, now, evicted, lease.count, num_evicted)
-        if status != KVP_OK:
-            kvp_shared_pool_enqueue(self.shared, waiter)
-        kvp_shared_pool_leave(self.shared)
-        if status == KVP_OK:
-            forget_waiter(waiter)
-            return status
-        try:
-            while True:
-                with nogil:
-                    woken = kvp_waiter_wait(waiter, left)
-                if woken != KVP_INTERRUPTED:
-                    break
-                PyErr_CheckSignals()
-                if timeout >= 0:
-                    left = max(timeout - (read_clock(CLOCK_MONOTONIC) - start), 0)
-        except BaseException:
-            kvp_shared_pool_enter(self.shared)
-            kvp_shared_pool_withdraw(self.shared, waiter)
-            kvp_pool_release(&self.shared.pool, lease)  # in case it was granted meanwhile
-            kvp_shared_pool_leave(self.shared)
-            forget_waiter(waiter)
-            raise
-        # Woken or not, the grant is decided under the lock: it may have come between the timeout and here.
-        kvp_shared_pool_enter(self.shared)
-        kvp_shared_pool_withdraw(self.shared, waiter)
-        status = KVP_OK if waiter.is_granted else KVP_NOT_ENOUGH
-        kvp_shared_pool_leave(self.shared)
-        num_evicted[0] = waiter.num_evicted
-        forget_waiter(waiter)
         return status
 
     cdef kvp_status register(self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at) noexcept nogil:
+        cdef int64_t start = kvp_latency_begin(&self.shared.latency)
         kvp_shared_pool_enter(self.shared)
         cdef kvp_status status = kvp_pool_register(&self.shared.pool, registration, now, lease, at)
+        kvp_latency_end(&self.shared.latency, KVP_CALL_REGISTER, start)
         kvp_shared_pool_leave(self.shared)
         return status
 
     cdef void hold_prefix(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
+        cdef int64_t start = kvp_latency_begin(&self.shared.latency)
         kvp_shared_pool_enter(self.shared)
         kvp_pool_match(&self.shared.pool, hashes, n, now, lease)
+        kvp_latency_end(&self.shared.latency, KVP_CALL_MATCH, start)
         kvp_shared_pool_leave(self.shared)
 
     cdef void hold_each(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
@@ -237,22 +194,33 @@ cdef class PoolCore:
 
     cdef int watch(self) except -1:
         """Tell those who want to know, after a call, that pressure has become high or low, or empty blocks few."""
-        # Read without the lock: the next call looks again.
-        cdef int32_t held = self.shared.pool.num_active + self.shared.pool.num_mutable
-        cdef bint is_high
         if self.has_chooser:
             self.end_way()
         if self.reserve > 0 and not self.is_awake and self.shared.pool.empty.count < self.reserve:
             self.is_awake = True
             self.wake()
+        if self.high_count >= 0:
+            self.watch_pressure()
+        return 0
+
+    cdef void watch_pressure(self) noexcept:
+        """Tell of pressure if it has become high or low."""
+        # Read without the lock: the next call looks again.
+        cdef int32_t held = self.shared.pool.num_active + self.shared.pool.num_mutable
+        cdef bint is_high
         if self.high_count < 0:
-            return 0
+            return
         is_high = held > self.low_count if self.is_high else held >= self.high_count
         if is_high == self.is_high:
-            return 0
+            return
         self.is_high = is_high
+        if is_high:
+            self.await_relief()
         self.tell_pressure()
-        return 0
+
+    cdef void await_relief(self) noexcept:
+        """Have the background look at the pressure when blocks are dropped."""
+        pass
 
     cdef void tell_pressure(self) noexcept:
         # What was called is done: an error of the listener's does not undo it, but goes to sys.unraisablehook.
@@ -327,31 +295,48 @@ cdef class PoolCore:
     cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil:
         """Values of BlockState for ids [first, first + n)."""
         cdef int32_t i
-        cdef const kvp_block *row
         kvp_shared_pool_enter(self.shared)
         for i in range(n):
-            row = &self.shared.pool.table.rows[first + i]
-            if kvp_block_is_registered(row):
-                states[i] = 4 if row.refs > 0 else 8
-            else:
-                states[i] = 2 if row.refs > 0 else 1
+            states[i] = state_of(&self.shared.pool.table.rows[first + i])
         kvp_shared_pool_leave(self.shared)
 
     cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
-        cdef kvp_pool *pool = &self.shared.pool
-        cdef kvp_stats stats = pool.stats
-        counts.total = pool.table.num_blocks
-        counts.empty = pool.empty.count
-        counts.cached = pool.num_cached
-        counts.active = pool.num_active + pool.num_mutable
-        counts.mutable = pool.num_mutable
-        counts.pinned = pool.num_pinned
-        counts.waiting = self.shared.num_waiters
-        counts.leases = pool.num_leases
-        counts.next_event = pool.events.next
+        count_locked(self.shared, counts)
+        cdef kvp_stats stats = self.shared.pool.stats
         kvp_shared_pool_leave(self.shared)
         return stats
+
+    cdef kvp_stats read_blocks(self, BlockColumns *columns, Counts *counts) noexcept nogil:
+        """What is known of every block, in one moment."""
+        cdef int32_t i
+        cdef const kvp_block *row
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_pool *pool = &self.shared.pool
+        count_locked(self.shared, counts)
+        for i in range(pool.table.num_blocks):
+            row = &pool.table.rows[i]
+            columns.states[i] = state_of(row)
+            columns.hashes[i] = row.hash if kvp_block_is_registered(row) else 0
+            columns.parents[i] = kvp_block_parent(row)
+            columns.references[i] = row.refs
+            columns.children[i] = row.children
+            columns.levels[i] = row.level
+            columns.generations[i] = row.generation
+            columns.spaces[i] = pool.namespaces.of[i] if pool.namespaces != NULL else 0
+        cdef kvp_stats stats = pool.stats
+        kvp_shared_pool_leave(self.shared)
+        return stats
+
+    cdef void begin_latencies(self, uint32_t period) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        kvp_latency_init(&self.shared.latency, period)
+        kvp_shared_pool_leave(self.shared)
+
+    cdef void read_latencies(self, kvp_latency *latency) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        memcpy(latency, &self.shared.latency, sizeof(kvp_latency))
+        kvp_shared_pool_leave(self.shared)
 
     cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil:
         """Live leases, oldest last; returns how many there are, which may be more than there was room for."""
@@ -378,8 +363,16 @@ cdef class PoolCore:
         return status
 
     cdef kvp_quota read_quota(self, int32_t space) noexcept nogil:
+        cdef kvp_quota quota
         kvp_shared_pool_enter(self.shared)
-        cdef kvp_quota quota = self.shared.pool.namespaces.quotas[space]
+        cdef const kvp_pool *pool = &self.shared.pool
+        if pool.namespaces != NULL:
+            quota = pool.namespaces.quotas[space]
+        else:  # there is but the default one, which has everything
+            quota.floor = 0
+            quota.cap = pool.table.num_blocks
+            quota.held = pool.num_active + pool.num_mutable
+            quota.cached = pool.num_cached
         kvp_shared_pool_leave(self.shared)
         return quota
 
@@ -396,12 +389,6 @@ cdef class PoolCore:
             memset(&self.shared.pool.sampler.stats, 0, sizeof(kvp_reuse_stats))
         kvp_shared_pool_leave(self.shared)
 
-    cdef uint64_t read_events(self, uint64_t since, kvp_event *events, uint64_t room, uint64_t *first) noexcept nogil:
-        kvp_shared_pool_enter(self.shared)
-        cdef uint64_t count = kvp_event_ring_read(&self.shared.pool.events, since, events, room, first)
-        kvp_shared_pool_leave(self.shared)
-        return count
-
     cdef const char *check(self, void *scratch) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
         cdef const char *broken = kvp_pool_check(&self.shared.pool, scratch)
@@ -409,8 +396,10 @@ cdef class PoolCore:
         return broken
 
     cdef kvp_status open_blocks(self, kvp_sequence *sequence, uint64_t slots, int64_t now) noexcept nogil:
+        cdef int64_t start = kvp_latency_begin(&self.shared.latency)
         kvp_shared_pool_enter(self.shared)
         cdef kvp_status status = kvp_sequence_open(sequence, &self.shared.pool, slots, now)
+        kvp_latency_end(&self.shared.latency, KVP_CALL_OPEN, start)
         kvp_shared_pool_leave(self.shared)
         return status
 
@@ -459,9 +448,11 @@ cdef class PoolCore:
 
     cdef kvp_status append_batch(self, kvp_sequence_batch *batch, const kvp_step *step, bint is_partial, int64_t now,
                                  int32_t *refused, uint32_t *num_refused) noexcept nogil:
+        cdef int64_t start = kvp_latency_begin(&self.shared.latency)
         kvp_shared_pool_enter(self.shared)
         cdef kvp_status status = kvp_sequence_batch_append(batch, &self.shared.pool, step, is_partial, now, refused,
                                                            num_refused)
+        kvp_latency_end(&self.shared.latency, KVP_CALL_APPEND, start)
         kvp_shared_pool_leave(self.shared)
         return status
 

@@ -380,7 +380,7 @@ cdef class PoolEviction(PoolNamespaces):
                 return evicted_blocks(identities, count, RESET)
         finally:
             PyMem_Free(identities)
-        held = self.shortage(self.num_blocks, False)
+        held = self.describe_shortage(self.num_blocks, False, 0)
         who = f"; by {held.describe_holders()}" if held.holders else ", or were a moment ago"
         raise_status(status, f"the pool cannot be reset while {held.total - held.available} of {held.total} blocks "
                              f"are held{who}")

@@ -82,6 +82,8 @@ cdef class PoolNamespaces(PoolReports):
             if status == KVP_NOT_ENOUGH:
                 raise ValueError(f"floor = {wanted_floor} is more than the other namespaces leave of {self.num_blocks} "
                                  f"blocks, by their floors and what they hold")
+        if known is None:
+            self.namespace_names += (name,)
         self.indices[name] = index
         self.salts[name] = salt
         return new_namespace(self, name, index, salt)

@@ -3,33 +3,35 @@
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
-from kvpool._core.arrays cimport uint64_array, uint8_array
+from kvpool._core.arrays cimport int32_array, uint32_array, uint64_array, uint8_array
 from kvpool._core.libkvp cimport *
-from kvpool._core.pool_core cimport Counts, HoldRecord, PoolCore
+from kvpool._core.pool_core cimport BlockColumns, Counts, HoldRecord
+from kvpool._core.pool_events cimport PoolEvents
 
 from kvpool.errors import AllocationTimeout, BlockPoolError, CorruptionError, NotEnoughBlocksAvailable
 from kvpool.types.age_histogram import AgeHistogram
 from kvpool.types.block_state import BlockState
-from kvpool.types.eviction_reason import EvictionReason
+from kvpool.types.block_table import BlockTable
 from kvpool.types.hold import Hold
-from kvpool.types.pool_event import PoolEvent, PoolEventKind
+from kvpool.types.latency_histogram import LatencyHistogram
 from kvpool.types.pool_status import PoolStatus
 from kvpool.types.reuse_statistics import ReuseStatistics
 
 cdef dict STATES = {state.value: state for state in BlockState}
-cdef dict KINDS = {kind.value: kind for kind in PoolEventKind}
-cdef dict REASONS = {reason.value: reason for reason in EvictionReason}
+
+cdef tuple CALLS = (("allocate", KVP_CALL_ALLOCATE), ("register", KVP_CALL_REGISTER), ("match", KVP_CALL_MATCH),
+                    ("release", KVP_CALL_RELEASE), ("open", KVP_CALL_OPEN), ("append", KVP_CALL_APPEND))
 
 
 cdef bytes copy_counts(const uint64_t *counts, Py_ssize_t n):
     return PyBytes_FromStringAndSize(<const char *>counts, n * sizeof(uint64_t))
 
 
-cdef class PoolReports(PoolCore):
-    """Counts, states, holds and events of a pool. Base of :class:`BlockPool`; not useful by itself."""
+cdef class PoolReports(PoolEvents):
+    """Counts, states and holds of a pool. Base of :class:`BlockPool`; not useful by itself."""
 
     def __repr__(self):
         cdef Counts counts
@@ -67,15 +69,47 @@ cdef class PoolReports(PoolCore):
             return 0.0
         return stats.match_blocks_returned / <double>stats.match_hashes_requested
 
-    def status(self):
-        """Return a :class:`PoolStatus`: block counts and counters of one moment."""
-        cdef Counts counts
-        cdef kvp_stats s = self.read_counts(&counts)
+    @property
+    def allocation_failures(self):
+        """Calls that raised :class:`NotEnoughBlocksAvailable`."""
+        return self.shared.num_failures
+
+    cdef object new_status(self, const kvp_stats *s, const Counts *counts):
         return PoolStatus(counts.total, counts.empty, counts.cached, counts.active, counts.empty + counts.cached,
                           counts.mutable, counts.active - counts.mutable, s.allocations, s.allocations_from_empty,
                           s.evictions, s.registrations, s.duplicates, s.match_hashes_requested,
                           s.match_blocks_returned, s.scan_hashes_requested, s.scan_blocks_returned, s.touches,
-                          s.resets, counts.waiting, counts.pinned, s.evictions_ahead)
+                          s.resets, counts.waiting, counts.pinned, s.evictions_ahead, s.evictions_for_pressure,
+                          s.truncations)
+
+    def status(self):
+        """Return a :class:`PoolStatus`: block counts and counters of one moment."""
+        cdef Counts counts
+        cdef kvp_stats stats = self.read_counts(&counts)
+        return self.new_status(&stats, &counts)
+
+    def blocks(self):
+        """Return a :class:`BlockTable`: what the pool knows of every block, and its status, of one moment."""
+        cdef int32_t n = self.num_blocks
+        cdef bytes states = PyBytes_FromStringAndSize(NULL, n), hashes = PyBytes_FromStringAndSize(NULL, 8 * n)
+        cdef bytes parents = PyBytes_FromStringAndSize(NULL, 4 * n), references = PyBytes_FromStringAndSize(NULL, 4 * n)
+        cdef bytes children = PyBytes_FromStringAndSize(NULL, 4 * n), levels = PyBytes_FromStringAndSize(NULL, n)
+        cdef bytes generations = PyBytes_FromStringAndSize(NULL, 4 * n), spaces = PyBytes_FromStringAndSize(NULL, n)
+        cdef Counts counts
+        cdef BlockColumns columns
+        cdef kvp_stats stats
+        columns.states = <uint8_t *>PyBytes_AS_STRING(states)
+        columns.hashes = <uint64_t *>PyBytes_AS_STRING(hashes)
+        columns.parents = <int32_t *>PyBytes_AS_STRING(parents)
+        columns.references = <uint32_t *>PyBytes_AS_STRING(references)
+        columns.children = <uint32_t *>PyBytes_AS_STRING(children)
+        columns.levels = <uint8_t *>PyBytes_AS_STRING(levels)
+        columns.generations = <uint32_t *>PyBytes_AS_STRING(generations)
+        columns.spaces = <uint8_t *>PyBytes_AS_STRING(spaces)
+        stats = self.read_blocks(&columns, &counts)
+        return BlockTable(self.new_status(&stats, &counts), uint8_array(states), uint64_array(hashes),
+                          int32_array(parents), uint32_array(references), uint32_array(children), uint8_array(levels),
+                          uint32_array(generations), uint8_array(spaces), self.namespace_names)
 
     def block_state(self, block_id):
         """Return the :class:`BlockState` of a block id in [0, num_blocks)."""
@@ -142,44 +176,36 @@ cdef class PoolReports(PoolCore):
         return holders
 
     cdef object shortage(self, object requested, bint waited, int32_t space=0):
-        """Return the error for too few blocks, with who holds the rest."""
+        """Return the error for too few blocks, with who holds the rest; it counts as a failure."""
+        self.count_failure()
+        return self.describe_shortage(requested, waited, space)
+
+    cdef object describe_shortage(self, object requested, bint waited, int32_t space):
         cdef Counts counts
         self.read_counts(&counts)
         error = AllocationTimeout if waited else NotEnoughBlocksAvailable
         return error(requested, self.read_room(space), counts.total, self.sum_of_holds())
 
-    def events(self, since=0):
-        """Return what happened to the registry from a sequence number on.
+    def time_calls(self, period):
+        """Time one in so many calls, for :meth:`latencies`.
 
         Parameters
         ----------
-        since : int, default 0
-            Sequence number of the first event wanted. If the first one returned is later, those between were dropped
-            from the ring.
-
-        Returns
-        -------
-        list of PoolEvent
+        period : int
+            In [0, 2**32); 0 times none any more. What was timed before is forgotten.
         """
-        cdef Counts counts
-        cdef uint64_t start = parse_int(since, "since", 0, 2**64 - 1), first = 0, count, i, room
-        cdef kvp_event *events
-        self.read_counts(&counts)
-        if start >= counts.next_event or self.shared.pool.events.capacity == 0:
-            return []
-        room = min(counts.next_event - start, self.shared.pool.events.capacity)
-        events = <kvp_event *>PyMem_Malloc(room * sizeof(kvp_event))
-        if events == NULL:
-            raise MemoryError(f"no memory for {room} events")
-        try:
-            count = self.read_events(start, events, room, &first)
-            return [PoolEvent(first + i, KINDS[events[i].kind],
-                              None if events[i].id == KVP_NO_BLOCK else events[i].hash,
-                              events[i].parent if events[i].has_parent else None,
-                              None if events[i].id == KVP_NO_BLOCK else events[i].id,
-                              REASONS.get(events[i].reason)) for i in range(count)]
-        finally:
-            PyMem_Free(events)
+        self.begin_latencies(parse_int(period, "period", 0, 2**32 - 1))
+
+    def latencies(self):
+        """Return how long the timed calls took inside the pool, a dict of str to :class:`LatencyHistogram`.
+
+        The names are ``allocate``, ``register``, ``match``, ``release`` (called, not by dropping the handle), ``open``
+        (of sequences) and ``append`` (a step of a :class:`SequenceBatch`).
+        """
+        cdef kvp_latency latency
+        self.read_latencies(&latency)
+        return {name: LatencyHistogram(uint64_array(copy_counts(latency.counts[call], KVP_LATENCY_CLASSES)),
+                                       latency.totals[call] * 1e-9, latency.period) for name, call in CALLS}
 
     def reuse_statistics(self, *, reset=False):
         """Return what became of a sample of the blocks: how long they stayed, how often they were used, which of them

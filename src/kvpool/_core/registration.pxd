@@ -11,6 +11,7 @@ from kvpool._core.hash_argument cimport HashArgument
 from kvpool._core.libkvp cimport kvp_registration, kvp_segment
 from kvpool._core.mutable_blocks cimport MutableBlocks
 from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.token_buffer cimport TokenBuffer
 
 
 cdef class Registration:
@@ -21,6 +22,8 @@ cdef class Registration:
     cdef HashArgument given            # hashes of the caller
     cdef bint has_given
     cdef uint64_t *gathered            # owned; hashes from tokens, then parents
+    cdef const uint32_t **tokens       # owned; for each block its tokens, borrowed from the next and from the roots
+    cdef TokenBuffer given_tokens      # kept alive for tokens
     cdef Py_ssize_t count              # blocks
 
     cdef int add_blocks(self, PoolCore pool, object blocks) except -1
@@ -28,6 +31,7 @@ cdef class Registration:
     cdef int take_hashes(self, PoolCore pool, object sequence_hashes) except -1
     cdef int check_given(self) except -1
     cdef int gather(self) except -1
+    cdef int take_tokens(self, PoolCore pool, object token_ids) except -1
     cdef object first_owner(self)
 
 

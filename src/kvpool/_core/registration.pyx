@@ -1,7 +1,7 @@
 """The arguments of ``register_blocks``."""
 
 cimport cython
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
 from kvpool._core.hash_argument cimport close_hashes, open_hashes
@@ -10,6 +10,7 @@ from kvpool._core.libkvp cimport KVP_NO_EXPIRY, kvp_segment
 from kvpool._core.mutable_block cimport MutableBlock
 from kvpool._core.mutable_blocks cimport MutableBlocks
 from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
 from kvpool._core.token_drafts cimport COMPLETE, TokenDrafts
 
 from kvpool.errors import BlockNotComplete, ForeignHandle, InvalidMutableBlock
@@ -31,6 +32,7 @@ cdef class Registration:
         if self.segments != &self.one:
             free(self.segments)
         free(self.gathered)
+        free(self.tokens)
 
     cdef int set_segment(self, PoolCore pool, kvp_segment *segment, object blocks) except -1:
         cdef MutableBlocks handle
@@ -128,6 +130,37 @@ cdef class Registration:
                 at += 1
         self.arguments.hashes = self.gathered
         self.arguments.parents = parents
+        return 0
+
+    cdef int take_tokens(self, PoolCore pool, object token_ids) except -1:
+        """Take the tokens given, or those that the blocks were filled with, where the pool keeps them."""
+        cdef Py_ssize_t at = 0
+        cdef int64_t entry
+        cdef uint32_t s, i
+        cdef TokenDrafts drafts
+        cdef bint is_kept = pool.shared.pool.tokens.block_size > 0
+        if token_ids is not None:
+            self.given_tokens = as_token_buffer(token_ids)
+            if <size_t>self.given_tokens.size != self.count * pool.block_size:
+                raise ValueError(f"{self.given_tokens.size} token_ids were given for {self.count} blocks of "
+                                 f"{pool.block_size}")
+        if not is_kept or self.count == 0:
+            return 0
+        self.tokens = <const uint32_t **>malloc(self.count * sizeof(uint32_t *))
+        if self.tokens == NULL:
+            raise MemoryError(f"no memory for the tokens of {self.count} blocks")
+        for s in range(self.arguments.num_segments):
+            drafts = (<MutableBlocks>self.roots[s]).drafts
+            for i in range(self.segments[s].count):
+                entry = self.segments[s].offset + self.segments[s].stride * i
+                if self.given_tokens is not None:
+                    self.tokens[at] = self.given_tokens.data + at * <Py_ssize_t>pool.block_size
+                elif drafts is not None and drafts.stages[entry] == COMPLETE:
+                    self.tokens[at] = drafts.tokens + entry * <Py_ssize_t>pool.block_size
+                else:
+                    self.tokens[at] = NULL
+                at += 1
+        self.arguments.tokens = self.tokens
         return 0
 
     cdef object first_owner(self):

@@ -1,4 +1,4 @@
-"""A thread that keeps blocks empty, so that allocations need not evict."""
+"""Keeping blocks empty, so that allocations need not evict."""
 
 from __future__ import annotations
 
@@ -46,45 +46,33 @@ class BackgroundEvictor:
                 raise TypeError(f"{name} must be an int, not {type(value).__name__}")
             if value < 1 or (high is not None and value > high):
                 raise ValueError(f"{name} = {value} is not {'at least 1' if high is None else f'in [1, {high}]'}")
-        self._pool = weakref.ref(pool, self._forget)
+        self._pool = weakref.ref(pool)
+        self._engine = pool.progress_engine
         self._reserve = reserve
         self._batch = batch
-        self._wake = threading.Event()
         self._idle = threading.Condition()
         self._is_idle = False
         self._is_stopped = False
         self.num_evicted = 0
-        self._thread = threading.Thread(target=self._run, name="kvpool-evictor", daemon=True)
-        pool.wake_below(reserve, self._wake.set)
-        self._wake.set()
-        self._thread.start()
+        pool.wake_below(reserve, self._wake)
+        self._engine.add_chore(self._refill)
 
-    def _forget(self, _: object) -> None:
-        self._is_stopped = True
-        self._wake.set()
+    def _wake(self) -> None:
+        self._is_idle = False
+        self._engine.ring()
 
-    def _run(self) -> None:
-        while True:
-            self._wake.wait()
-            self._wake.clear()
-            if self._is_stopped or not self._refill():
-                return
-            with self._idle:
-                self._is_idle = not self._wake.is_set()
-                self._idle.notify_all()
-
-    def _refill(self) -> bool:
-        """Evict until the reserve is there, or nothing is left to evict; False when the pool is gone."""
-        while not self._is_stopped:
-            pool = self._pool()
-            if pool is None:
+    def _refill(self, pool: BlockPool) -> bool:
+        """Evict a batch; return whether there is more to do."""
+        with self._idle:
+            if self._is_stopped:
                 return False
-            empty = pool.status().empty
-            evicted = pool.evict_ahead(min(self._reserve, empty + self._batch)).num_blocks
+            self._is_idle = True  # unless the pool calls for more from now on
+            evicted = pool.evict_ahead(min(self._reserve, pool.status().empty + self._batch)).num_blocks
             self.num_evicted += evicted
-            if evicted == 0:
-                return True
-        return True
+            if evicted > 0:
+                self._is_idle = False
+            self._idle.notify_all()
+        return evicted > 0
 
     def wait_until_idle(self, timeout: float | None = None) -> bool:
         """Wait until the reserve is there, or as much of it as can be.
@@ -100,17 +88,18 @@ class BackgroundEvictor:
             Whether it is so.
         """
         with self._idle:
-            return self._idle.wait_for(lambda: self._is_idle and not self._wake.is_set(), timeout)
+            return self._idle.wait_for(lambda: self._is_idle, timeout)
 
     def stop(self) -> None:
-        """End the thread, and wait for that. No effect when it was done before."""
+        """Evict nothing any more. No effect when it was done before."""
+        with self._idle:  # not while it evicts
+            self._is_stopped = True
+            self._is_idle = True
+            self._idle.notify_all()
+        self._engine.remove_chore(self._refill)
         pool = self._pool()
-        if pool is not None and not self._is_stopped:
-            pool.wake_below(0, self._wake.set)
-        self._is_stopped = True
-        self._wake.set()
-        if self._thread is not threading.current_thread():
-            self._thread.join()
+        if pool is not None:
+            pool.wake_below(0, self._wake)
 
     def __enter__(self) -> BackgroundEvictor:
         return self

@@ -344,4 +344,5 @@ class ModelPool:
         states = bytes([STATES[block.sequence_hash is not None, block.refs > 0] for block in self.blocks])
         empty, mutable, cached, immutable = map(states.count, STATES.values())
         now = (self.num_blocks, empty, cached, mutable + immutable, empty + cached, mutable, immutable)
-        return states, PoolStatus._make([*now, *self.counts.values(), 0, 0, 0])  # nobody waits, pins, or evicts ahead
+        known = [*now, *self.counts.values()]  # nobody waits, pins, evicts ahead or truncates: 0
+        return states, PoolStatus._make(known + [0] * (len(PoolStatus._fields) - len(known)))

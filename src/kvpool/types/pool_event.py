@@ -37,6 +37,10 @@ class PoolEvent(NamedTuple):
         For ``REMOVED`` from a pool that keeps duplicates: the last copy.
     reason : EvictionReason or None
         For ``REMOVED`` and ``CLEARED``.
+    namespace : str
+        Name of the namespace whose block it is; "" for none.
+    token_ids : tuple of int or None
+        For ``STORED``, where they are known and the pool keeps them.
     """
 
     sequence_number: int
@@ -45,3 +49,5 @@ class PoolEvent(NamedTuple):
     parent_hash: int | None
     block_id: int | None
     reason: EvictionReason | None
+    namespace: str = ""
+    token_ids: tuple[int, ...] | None = None

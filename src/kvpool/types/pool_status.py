@@ -31,7 +31,12 @@ class PoolStatus(NamedTuple):
     pinned : int
         Blocks that pins keep, those that pinned ones continue included.
     evictions_ahead : int
-        Blocks evicted before an allocation needed their room: by ``evict_ahead`` and ``trigger_eviction``.
+        Blocks evicted before an allocation needed their room: by ``evict_ahead``, ``trigger_eviction`` and caps that
+        were lowered.
+    evictions_for_pressure : int
+        Of these, those by ``trigger_eviction`` and caps.
+    truncations : int
+        Blocks that lost their identity because a sequence took tokens of them back.
     """
 
     total: int
@@ -55,3 +60,5 @@ class PoolStatus(NamedTuple):
     waiting: int
     pinned: int = 0
     evictions_ahead: int = 0
+    evictions_for_pressure: int = 0
+    truncations: int = 0

@@ -1,0 +1,286 @@
+"""The one background thread of a pool."""
+
+from __future__ import annotations
+
+import atexit
+import heapq
+import itertools
+import os
+import select
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from kvpool._core.bell import Bell
+from kvpool._core.unraisable import report_unraisable
+from kvpool.events.event_manager import EventManager
+from kvpool.progress.subscription import Subscription
+from kvpool.types.event_statistics import EventStatistics
+
+if TYPE_CHECKING:
+    from kvpool._core.pool import BlockPool
+
+__all__ = ["ProgressEngine"]
+
+
+class ProgressEngine:
+    """The one background thread of a pool: delivers events, tells of pressure, evicts ahead, ends what has a time.
+
+    It is started by the first thing that needs it, sleeps on a descriptor that the pool makes readable, and ends with
+    :meth:`BlockPool.close`, with the pool, and with the interpreter. Events are gathered for ``event_interval``
+    seconds, so that a busy pool is not interrupted for each of them; one that comes after a pause is delivered at once.
+
+    Parameters
+    ----------
+    pool : BlockPool
+        Known by a weak reference, so that the thread does not keep it alive.
+    """
+
+    def __init__(self, pool: BlockPool) -> None:
+        self._bell = Bell()
+        self._pool = weakref.ref(pool, self._ring_for_the_last_time)
+        self._interval = pool.event_interval
+        self._capacity = pool.event_capacity
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._is_stopping = False
+        self._subscriptions: list[Subscription] = []
+        self._ended: list[Subscription] = []  # for the statistics
+        self._chores: list[Callable[[BlockPool], bool]] = []
+        self._timers: list[tuple[float, int, Callable[[], object]]] = []
+        self._numbers = itertools.count()
+        pool._listen(self._bell)
+        _engines.add(self)
+
+    def __repr__(self) -> str:
+        """Say what it does."""
+        state = "running" if self.is_running else "not running"
+        return f"<ProgressEngine: {state}, {len(self._subscriptions)} subscriptions, {len(self._timers)} timers>"
+
+    def _ring_for_the_last_time(self, _: object) -> None:
+        self._bell.ring()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def is_current_thread(self) -> bool:
+        """Return whether the caller is the background thread."""
+        return self._thread is threading.current_thread()
+
+    def start(self) -> None:
+        """Start the thread, unless it runs or was closed."""
+        with self._lock:
+            if self._thread is None and not self._is_stopping:
+                thread = threading.Thread(target=self._run, name="kvpool-progress", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def ring(self) -> None:
+        """Have the thread look at what there is to do."""
+        self._bell.ring()
+
+    def subscribe(self, manager: EventManager, since: int, snapshot: bool) -> Subscription:
+        """Deliver events from a number on; see :meth:`BlockPool.subscribe`."""
+        subscription = Subscription(self, manager, since, snapshot)
+        self.start()
+        with self._lock:
+            self._subscriptions.append(subscription)
+        self.ring()
+        return subscription
+
+    def add_chore(self, chore: Callable[[BlockPool], bool]) -> None:
+        """Call a function with the pool whenever the thread is woken, from now on.
+
+        Parameters
+        ----------
+        chore : callable
+            Returns whether it wants to be called again at once.
+        """
+        self.start()
+        with self._lock:
+            self._chores.append(chore)
+        self.ring()
+
+    def remove_chore(self, chore: Callable[[BlockPool], bool]) -> None:
+        """Take :meth:`add_chore` back."""
+        with self._lock:
+            self._chores = [other for other in self._chores if other != chore]
+
+    def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
+        """Call a function once, after so many seconds.
+
+        Parameters
+        ----------
+        seconds : float
+        callback : callable
+            Called without arguments by the background thread; what it raises goes to ``sys.unraisablehook``.
+        """
+        self.start()
+        with self._lock:
+            heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), callback))
+            is_first = self._timers[0][2] is callback
+        if is_first:
+            self.ring()
+
+    def event_statistics(self, recorded: int) -> EventStatistics:
+        """Return sums over all subscriptions there were."""
+        with self._lock:
+            everyone = self._subscriptions + self._ended
+            return EventStatistics(
+                recorded,
+                sum(each.delivered for each in everyone),
+                sum(each.missed for each in everyone),
+                sum(each.errors for each in everyone),
+                len(self._subscriptions),
+            )
+
+    def close(self, timeout: float) -> int:
+        """End the thread after a last round; wait for it, unless it is the caller.
+
+        Parameters
+        ----------
+        timeout : float
+            Seconds to wait at most.
+
+        Returns
+        -------
+        int
+            Events that subscribers did not get.
+        """
+        with self._lock:
+            self._is_stopping = True
+            thread = self._thread
+        self.ring()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+        pool = self._pool()
+        if pool is None:
+            return 0
+        recorded = pool.event_statistics().recorded
+        with self._lock:
+            return sum(recorded - each.next for each in self._subscriptions)
+
+    def _run(self) -> None:
+        pause: float | None = 0.0
+        while True:
+            if pause != 0:
+                self._sleep(pause)
+            pool = self._pool()
+            if pool is None or self._is_stopping:
+                break
+            pause = self._do_round(pool)
+            del pool  # it may go while the thread sleeps
+        if pool is not None:
+            last = pool.event_statistics().recorded
+            while behind := [each for each in self._take_subscriptions() if each.next < last]:
+                for subscription in behind:
+                    subscription.take_turn(pool)
+            pool._listen(None)
+        with self._lock:
+            subscriptions, self._subscriptions = self._subscriptions, []
+            self._ended += subscriptions
+        for subscription in subscriptions:
+            subscription.end()
+
+    def _take_subscriptions(self) -> list[Subscription]:
+        """Return the open ones; end those that were closed."""
+        with self._lock:
+            ending = [each for each in self._subscriptions if each.is_ending]
+            self._subscriptions = [each for each in self._subscriptions if not each.is_ending]
+            self._ended += ending
+            current = list(self._subscriptions)
+        for subscription in ending:
+            subscription.end()
+        return current
+
+    def _do_round(self, pool: BlockPool) -> float | None:
+        """Do all there is to do; return for how many seconds to sleep, None for until the bell rings."""
+        self._bell.silence()
+        pool._answer()
+        pool._watch_pressure()
+        is_busy = False
+        for chore in list(self._chores):
+            is_busy |= bool(self._attempt(lambda chore=chore: chore(pool)))  # type: ignore[misc]
+        self._call_due()
+        subscriptions = self._take_subscriptions()
+        has_delivered = False
+        for subscription in subscriptions:
+            has_delivered |= subscription.take_turn(pool)
+        pause: float | None = None
+        if subscriptions:
+            # Right after a batch more may come: they are gathered, unless the ring fills up.
+            ahead = max(self._capacity // 2, 1) if has_delivered and self._interval > 0 else 0
+            is_to_come = pool._await_event(min(each.next for each in subscriptions) + ahead)
+            pause = 0.0 if not is_to_come else self._interval if ahead else None
+        if is_busy:
+            pause = 0.0
+        with self._lock:
+            if self._timers:
+                left = max(self._timers[0][0] - time.monotonic(), 0.0)
+                pause = left if pause is None else min(pause, left)
+        return pause
+
+    def _call_due(self) -> None:
+        while True:
+            with self._lock:
+                if not self._timers or self._timers[0][0] > time.monotonic():
+                    return
+                callback = heapq.heappop(self._timers)[2]
+            self._attempt(callback)
+
+    def _attempt(self, action: Callable[[], object]) -> object:
+        try:
+            return action()
+        except BaseException as error:  # the thread has others to serve
+            report_unraisable(error, action)
+            return None
+
+    def _sleep(self, pause: float | None) -> None:
+        """Sleep until the bell rings, a manager has something to do, or the time is over."""
+        poller = select.poll()
+        poller.register(self._bell.fileno(), select.POLLIN)
+        managers = {}
+        with self._lock:
+            subscriptions = list(self._subscriptions)
+        for subscription in subscriptions:
+            descriptor = subscription.fileno()
+            if descriptor >= 0:
+                managers[descriptor] = subscription
+                poller.register(descriptor, select.POLLIN)
+        # Rounded up: a timer that is looked at too early is slept for again, without end.
+        for descriptor, _ in poller.poll(None if pause is None else int(pause * 1000) + 1):
+            if descriptor in managers:
+                managers[descriptor].serve()
+
+    def _forget_after_fork(self) -> None:
+        """In a forked child there is no such thread, and the descriptors are the parent's as well."""
+        self._bell = Bell()
+        self._lock = threading.Lock()
+        self._thread = None
+        self._subscriptions = []
+        self._chores = []
+        self._timers = []
+        pool = self._pool()
+        if pool is not None:
+            pool._listen(self._bell)
+
+
+_engines: weakref.WeakSet[ProgressEngine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for engine in list(_engines):
+        engine.close(2.0)
+
+
+def _forget_all_after_fork() -> None:
+    for engine in list(_engines):
+        engine._forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_all_after_fork)

@@ -1,0 +1,160 @@
+"""One who follows the events of a pool."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from kvpool._core.unraisable import report_unraisable
+from kvpool.events.event_manager import EventManager
+from kvpool.types.event_batch import EventBatch
+
+if TYPE_CHECKING:
+    from kvpool._core.pool import BlockPool
+    from kvpool.progress.progress_engine import ProgressEngine
+
+__all__ = ["Subscription"]
+
+MAX_BATCH = 8192  # events of a batch: 0.4 MB, and a subscriber that is far behind still gets a turn now and then
+
+
+class Subscription:
+    """One who follows the events of a pool. Made by :meth:`BlockPool.subscribe`.
+
+    Attributes
+    ----------
+    manager : EventManager
+    next : int
+        Sequence number of the event that is delivered next.
+    delivered : int
+        Events delivered so far, those of snapshots included.
+    missed : int
+        Events that had left the ring before they could be delivered.
+    errors : int
+        Batches with which the subscriber raised.
+    last_error : BaseException or None
+    closed : bool
+    """
+
+    def __init__(self, engine: ProgressEngine, manager: EventManager, since: int, snapshot: bool) -> None:
+        self.manager = manager
+        self.next = since
+        self.delivered = 0
+        self.missed = 0
+        self.errors = 0
+        self.last_error: BaseException | None = None
+        self._engine = engine
+        self._begins_with_snapshot = snapshot
+        self._is_open = False
+        self._is_ending = False
+        self._ended = threading.Event()
+
+    def __repr__(self) -> str:
+        """Say what it got."""
+        state = "closed, " if self.closed else ""
+        return f"<Subscription of {self.manager!r}: {state}{self.delivered} events delivered, {self.missed} missed>"
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing is delivered any more."""
+        return self._ended.is_set()
+
+    def close(self, timeout: float = 5.0) -> bool:
+        """Deliver nothing any more, and close the manager. No effect when that was done before.
+
+        Parameters
+        ----------
+        timeout : float, default 5
+            Seconds to wait at most for a subscriber that is busy.
+
+        Returns
+        -------
+        bool
+            Whether it is closed.
+        """
+        self._is_ending = True
+        self._engine.ring()
+        if self._engine.is_current_thread():
+            return self.closed
+        return self._ended.wait(timeout)
+
+    def __enter__(self) -> Subscription:
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def take_turn(self, pool: BlockPool) -> bool:
+        """Deliver a batch, if there is one. Called by the engine's thread, as all that follows.
+
+        Parameters
+        ----------
+        pool : BlockPool
+
+        Returns
+        -------
+        bool
+            Whether there was one.
+        """
+        if self._is_ending:
+            return False
+        if not self._is_open:
+            self._is_open = True
+            self._attempt(lambda: self.manager.open(pool))
+        batch = pool.read_events(self.next, MAX_BATCH)
+        if self._begins_with_snapshot or (batch.missed and self.manager.wants_snapshots):
+            missed = batch.missed
+            batch = pool.snapshot()
+            self.missed += 0 if self._begins_with_snapshot else missed
+            self._begins_with_snapshot = False
+        elif len(batch) == 0 and batch.missed == 0:
+            return False
+        else:
+            self.missed += batch.missed
+        self._deliver(batch)
+        return True
+
+    def _deliver(self, batch: EventBatch) -> None:
+        self.next = batch.next
+        if len(batch) == 0 and not batch.is_snapshot:
+            return
+        if self._attempt(lambda: self.manager.publish(batch)):
+            self.delivered += len(batch)
+        self.serve()
+
+    def fileno(self) -> int:
+        """Return the manager's descriptor, or -1."""
+        descriptors: list[int] = []
+        self._attempt(lambda: descriptors.append(self.manager.fileno()))
+        return descriptors[0] if descriptors else -1
+
+    def serve(self) -> None:
+        """Let the manager do what its descriptor asks for."""
+        self._attempt(self.manager.service)
+
+    def end(self) -> None:
+        """Close the manager."""
+        if self._is_open:
+            self._attempt(self.manager.close)
+        self._is_ending = True
+        self._ended.set()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was closed, and the manager is not yet."""
+        return self._is_ending
+
+    def _attempt(self, action: Callable[[], object]) -> bool:
+        try:
+            action()
+        except BaseException as error:  # whatever it is: it is theirs, and the stream goes on
+            self.errors += 1
+            self.last_error = error
+            if self.errors == 1:
+                report_unraisable(error, self.manager)
+            return False
+        return True

@@ -1,0 +1,258 @@
+"""The background thread: when it runs, what it does, and how it ends."""
+
+import gc
+import os
+import threading
+import weakref
+
+import pytest
+
+from kvpool import BackgroundEvictor, BlockPool, BlockPoolError
+from kvpool.events import EventManager, ListEventManager
+
+PATIENCE = 30.0  # seconds that a test waits at most
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == "kvpool-progress"]
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left():
+    before = threads()
+    yield
+    gc.collect()
+    for thread in set(threads()) - set(before):
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+class Witness(EventManager):
+    """Says what was done with it."""
+
+    def __init__(self):
+        self.log = []
+        self.closed = threading.Event()
+
+    def open(self, pool):
+        self.log.append("open")
+
+    def publish(self, batch):
+        self.log.append(len(batch))
+
+    def close(self):
+        self.log.append("close")
+        self.closed.set()
+
+
+def test_a_pool_that_needs_nothing_has_no_thread():
+    before = threads()
+    with BlockPool(8, event_capacity=64) as pool:
+        pool.register_blocks(pool.allocate_blocks(2), [1, 2]).release()
+        pool.events(), pool.snapshot(), pool.event_statistics()
+        assert threads() == before
+    assert pool.close() == ((), 0)
+
+
+def test_a_pool_has_one_thread_whatever_it_is_asked_for():
+    before = threads()
+    pool = BlockPool(8, event_capacity=64)
+    subscriptions = [pool.subscribe(ListEventManager()) for _ in range(5)]
+    evictor = BackgroundEvictor(pool, reserve=2)
+    pool.progress_engine.call_later(0, lambda: None)
+    assert len(set(threads()) - set(before)) == 1
+    assert pool.progress_engine.is_running
+    evictor.stop()
+    pool.close()
+    assert set(threads()) <= set(before)
+    assert all(subscription.closed for subscription in subscriptions)
+
+
+def test_closing_delivers_what_is_left_and_closes_managers_once():
+    witness = Witness()
+    pool = BlockPool(8, event_manager=witness, event_interval=3600)
+    pool.register_blocks(pool.allocate_blocks(2), [1, 2]).release()
+    pool.register_blocks(pool.allocate_blocks(1), [3]).release()
+    pool.close()
+    pool.close()
+    assert (witness.log[0], witness.log[-1]) == ("open", "close")
+    assert sum(witness.log[1:-1]) == 3
+    assert witness.log.count("close") == 1
+
+
+def test_a_closed_pool_goes_on_working():
+    pool = BlockPool(8, event_capacity=64)
+    held = pool.allocate_blocks(2)
+    report = pool.close()
+    assert [hold.blocks for hold in report.holds] == [2]
+    assert pool.closed
+    pool.register_blocks(held, [1, 2]).release()
+    assert len(pool.match_sequence_hashes([1, 2])) == 2
+    with pytest.raises(BlockPoolError, match="the pool was closed"):
+        pool.progress_engine.call_later(1, print)
+
+
+def test_the_thread_does_not_keep_the_pool_alive_and_ends_with_it():
+    witness = Witness()
+    pool = BlockPool(8, event_manager=witness)
+    known = weakref.ref(pool)
+    pool.register_blocks(pool.allocate_blocks(2), [1, 2]).release()
+    del pool
+    assert witness.closed.wait(PATIENCE)
+    gc.collect()
+    assert known() is None
+
+
+def test_a_handle_keeps_the_pool_and_its_thread():
+    witness = Witness()
+    pool = BlockPool(8, event_manager=witness)
+    held = pool.allocate_blocks(1)
+    del pool
+    gc.collect()
+    assert not witness.closed.is_set()
+    held.release()
+    del held
+    assert witness.closed.wait(PATIENCE)
+
+
+def test_timers_are_called_in_their_order_and_their_errors_are_reported(monkeypatch):
+    seen = []
+    monkeypatch.setattr("sys.unraisablehook", lambda error: seen.append(error.exc_type))
+    done = threading.Event()
+    order = []
+
+    def fail():
+        order.append("fail")
+        raise ValueError
+
+    pool = BlockPool(8)
+    pool.progress_engine.call_later(0.02, done.set)
+    pool.progress_engine.call_later(0.01, fail)
+    pool.progress_engine.call_later(0, lambda: order.append("now"))
+    assert done.wait(PATIENCE)
+    assert order == ["now", "fail"]
+    assert seen == [ValueError]
+    pool.close()
+
+
+def test_chores_are_called_while_they_want_to_be():
+    pool = BlockPool(8)
+    calls = []
+    done = threading.Event()
+
+    def chore(of):
+        assert of is pool
+        calls.append(1)
+        if len(calls) < 5:
+            return True
+        done.set()
+        return False
+
+    pool.progress_engine.add_chore(chore)
+    assert done.wait(PATIENCE)
+    pool.progress_engine.remove_chore(chore)
+    pool.close()
+    assert len(calls) >= 5
+
+
+def test_pressure_that_ends_by_a_drop_is_told_without_another_call():
+    low = threading.Event()
+    told = []
+
+    def listen(pool, is_high):
+        told.append((is_high, threading.current_thread().name))
+        if not is_high:
+            low.set()
+
+    pool = BlockPool(10, high_watermark=0.8, low_watermark=0.5, on_pressure=listen)
+    held = [pool.allocate_blocks(1) for _ in range(8)]
+    assert [is_high for is_high, _ in told] == [True]
+    held.clear()  # dropped: nobody calls the pool
+    assert low.wait(PATIENCE)
+    assert [is_high for is_high, _ in told] == [True, False]
+    assert told[1][1] == "kvpool-progress"
+    pool.close()
+
+
+def test_a_manager_with_a_descriptor_is_served_when_it_is_readable():
+    read, write = os.pipe()
+    served = threading.Event()
+
+    class Served(EventManager):
+        def publish(self, batch):
+            pass
+
+        def fileno(self):
+            return read
+
+        def service(self):
+            if os.read(read, 1) == b"x":
+                served.set()
+
+    pool = BlockPool(8, event_capacity=4)
+    subscription = pool.subscribe(Served())
+    os.write(write, b"x")
+    assert served.wait(PATIENCE)
+    assert subscription.errors == 0
+    pool.close()
+    os.close(read)
+    os.close(write)
+
+
+def test_a_forked_child_has_a_pool_without_the_thread(run_python):
+    out = run_python(
+        """
+        import os, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of forks beside threads
+        from kvpool import BlockPool
+        from kvpool.events import ListEventManager
+        mine = ListEventManager()
+        pool = BlockPool(8, event_manager=mine, event_interval=0)
+        pool.register_blocks(pool.allocate_blocks(1), [1]).release()
+        child = os.fork()
+        if child == 0:
+            pool.register_blocks(pool.allocate_blocks(1), [2]).release()
+            assert len(pool.match_sequence_hashes([1])) == 1
+            late = ListEventManager()
+            pool.subscribe(late, since=0)
+            pool.close()
+            assert [event.sequence_hash for event in late.events] == [1, 2], late.events
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        pool.register_blocks(pool.allocate_blocks(1), [3]).release()
+        pool.close()
+        print([event.sequence_hash for event in mine.events])
+        """
+    )
+    assert out == "[1, 3]\n"
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "",
+        "pool.close()",
+        "del pool",
+        "import sys; sys.kept = pool",
+        "cycle = [pool]; cycle.append(cycle); del pool",
+        "import os; os.fork() or os._exit(0)",
+        "pool.subscribe(lambda batch: print(end=''))",
+        "pool.subscribe(lambda batch: __import__('threading').Event().wait()); store(9)",
+        "import threading; threading.Thread(target=lambda: [store(n) for n in range(10, 400)]).start()",
+    ],
+)
+def test_the_interpreter_ends_well_with_a_thread_in_the_background(run_python, ending):
+    run_python(
+        f"""
+        import warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from kvpool import BackgroundEvictor, BlockPool
+        from kvpool.events import ListEventManager
+        pool = BlockPool(64, event_manager=ListEventManager())
+        evictor = BackgroundEvictor(pool, reserve=2)
+        def store(n, pool=pool):
+            pool.register_blocks(pool.allocate_blocks(2), [2 * n, 2 * n + 1]).release()
+        store(1)
+        {ending}
+        """
+    )
