@@ -12,6 +12,7 @@ from kvpool._core.pool import BlockPool
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool._core.sequence_batch import SequenceBatch
 from kvpool._core.weak_block import WeakBlock
+from kvpool.aio import AsyncBlockPool, Backoff
 from kvpool.errors import (
     AllocationTimeout,
     BlockNotComplete,
@@ -24,17 +25,24 @@ from kvpool.errors import (
     ResetError,
     StaleHandle,
 )
+from kvpool.events import CallbackEventManager, EventManager, ListEventManager, NullEventManager
 from kvpool.policies import EVICTION_POLICIES, Candidate, Candidates, EvictionPolicy
 from kvpool.pressure import BackgroundEvictor
+from kvpool.progress import ProgressEngine, Subscription
 from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
 from kvpool.types import (
     Admission,
     AgeHistogram,
     BlockState,
+    BlockTable,
+    CloseReport,
+    EventBatch,
+    EventStatistics,
     EvictedBlocks,
     EvictionMode,
     EvictionReason,
     Hold,
+    LatencyHistogram,
     PoolEvent,
     PoolEventKind,
     PoolStatus,
@@ -47,15 +55,23 @@ __all__ = [
     "Admission",
     "AgeHistogram",
     "AllocationTimeout",
+    "AsyncBlockPool",
     "BackgroundEvictor",
+    "Backoff",
     "BlockNotComplete",
     "BlockPool",
     "BlockPoolError",
     "BlockSequence",
     "BlockState",
+    "BlockTable",
+    "CallbackEventManager",
     "Candidate",
     "Candidates",
+    "CloseReport",
     "CorruptionError",
+    "EventBatch",
+    "EventManager",
+    "EventStatistics",
     "EvictedBlocks",
     "EvictionMode",
     "EvictionPolicy",
@@ -65,21 +81,26 @@ __all__ = [
     "ImmutableBlock",
     "ImmutableBlocks",
     "InvalidMutableBlock",
+    "LatencyHistogram",
+    "ListEventManager",
     "MutableBlock",
     "MutableBlocks",
     "Namespace",
     "NotEnoughBlocksAvailable",
+    "NullEventManager",
     "Pin",
     "PinLimitExceeded",
     "PoolEvent",
     "PoolEventKind",
     "PoolStatus",
+    "ProgressEngine",
     "ResetBlocksResult",
     "ResetError",
     "ReuseStatistics",
     "ScatteredBlocks",
     "SequenceBatch",
     "StaleHandle",
+    "Subscription",
     "TokenBlock",
     "TokenBlockSequence",
     "WeakBlock",

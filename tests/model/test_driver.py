@@ -11,7 +11,7 @@ from kvpool.testing.history import rename
 class ForgetsLineage(ModelPool):
     """Does not hold ancestors, nor keep them."""
 
-    def _enter(self, block_id, sequence_hash, parent_hash):  # noqa: ARG002
+    def _enter(self, block_id, sequence_hash, parent_hash):
         super()._enter(block_id, sequence_hash, None)
 
 
@@ -26,7 +26,7 @@ class GivesBackFirstToLast(ModelPool):
 
 
 class ForgetsHints(ModelPool):
-    def _hint(self, sequence_hash):  # noqa: ARG002
+    def _hint(self, sequence_hash):
         return None
 
 
@@ -81,7 +81,7 @@ class ResetsFromTheLargestId(ModelPool):
 
 
 class ForgetsGenerations(ModelPool):
-    def upgrade(self, block_id, generation, sequence_hash):  # noqa: ARG002
+    def upgrade(self, block_id, generation, sequence_hash):
         return super().upgrade(block_id, self.blocks[block_id].generation, sequence_hash)
 
 

@@ -1,1 +1,3 @@
 __pyx_capi__: dict[str, object]
+
+def as_seconds(value: object, name: str) -> float: ...

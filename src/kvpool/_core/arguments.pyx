@@ -55,3 +55,9 @@ cdef double parse_share(object value, str name, double low, double high, bint lo
     if isnan(share) or not low <= share <= high or (share == low and not low_is_allowed):
         raise ValueError(f"{name} = {value} is not in {'[' if low_is_allowed else '('}{low:g}, {high:g}]")
     return share
+
+
+def as_seconds(value, name):
+    """Return a number of seconds, at least 0, as a float; inf for more than nine thousand million."""
+    cdef int64_t nanoseconds = parse_seconds(value, name, True)
+    return float("inf") if nanoseconds == INT64_MAX else nanoseconds * 1e-9

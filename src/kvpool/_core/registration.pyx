@@ -10,7 +10,7 @@ from kvpool._core.libkvp cimport KVP_NO_EXPIRY, kvp_segment
 from kvpool._core.mutable_block cimport MutableBlock
 from kvpool._core.mutable_blocks cimport MutableBlocks
 from kvpool._core.pool_core cimport PoolCore
-from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
+from kvpool._core.token_buffer cimport as_token_buffer
 from kvpool._core.token_drafts cimport COMPLETE, TokenDrafts
 
 from kvpool.errors import BlockNotComplete, ForeignHandle, InvalidMutableBlock

@@ -1,0 +1,68 @@
+"""The coroutines of one event loop that wait for blocks of one pool."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from kvpool._core.bell import Bell
+from kvpool._core.block_request import BlockRequest, collect_requests
+from kvpool._core.pool import BlockPool
+
+__all__ = ["LoopWaits"]
+
+
+class LoopWaits:
+    """The coroutines of one event loop that wait for blocks of one pool.
+
+    The pool rings the bell, a descriptor, when some of them were granted theirs; the loop watches it while anybody
+    waits. It does not know its loop, which may be closed at any time, and belongs to the thread that runs that.
+
+    Parameters
+    ----------
+    pool : BlockPool
+    """
+
+    def __init__(self, pool: BlockPool) -> None:
+        self.pool = pool
+        self.bell = Bell()
+        self._count = 0
+
+    async def wait(self, request: BlockRequest, timeout: float) -> None:
+        """Wait until the request was granted, or the time is over; which of them, the request knows.
+
+        Parameters
+        ----------
+        request : BlockRequest
+            Made with this bell. If the wait is cancelled, what it was granted goes to the next one.
+        timeout : float
+            Seconds; ``inf`` waits without limit.
+        """
+        loop = asyncio.get_running_loop()
+        future = request.future = loop.create_future()
+        if self._count == 0:
+            loop.add_reader(self.bell.fileno(), self._collect)
+        self._count += 1
+        timer = None if math.isinf(timeout) else loop.call_later(timeout, _finish, future)
+        try:
+            await future
+        except BaseException:
+            request.abandon()
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._count -= 1
+            if self._count == 0 and not loop.is_closed():
+                loop.remove_reader(self.bell.fileno())
+
+    def _collect(self) -> None:
+        """Tell those who were granted their blocks, first come first served."""
+        for request in collect_requests(self.pool, self.bell):
+            if request.future is not None:
+                _finish(request.future)
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
