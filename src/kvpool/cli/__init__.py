@@ -23,16 +23,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0; 1 if the output cannot be written; 2 for arguments or a trace that cannot be used; 130 after an interrupt.
+        0; 1 if the output cannot be written, or the doctor found what is wrong; 2 for arguments, a trace, a dump or a
+        server that cannot be used; 130 after an interrupt.
     """
     try:
-        from kvpool.cli import replay
+        from kvpool.cli import doctor, replay, top
 
         parser = argparse.ArgumentParser(prog="kvpool", description="The block pool of an LLM server's KV cache.")
         commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-        replay.add_parser(commands)
+        for command in (replay, top, doctor):
+            command.add_parser(commands)
         options = parser.parse_args(argv)
-        options.run(options)
+        code: int | None = options.run(options)
         if sys.stdout is not None:
             sys.stdout.flush()
     except CommandError as error:
@@ -52,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _complain(f"cannot write the output: {error.strerror or error}")
         _drop_output()
         return 1
-    return 0
+    return code or 0
 
 
 def _complain(text: str) -> None:
