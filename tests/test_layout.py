@@ -33,6 +33,7 @@ C_LAYERS = [
         "expiry_heap",
         "hint_table",
         "protection",
+        "foresight",
     }
     | {"hash_index", "priority_buckets", "stats", "lease"},
     {"prefix_search", "hash_ring", "reuse_sampler"},
@@ -53,8 +54,8 @@ POOL_PARTS |= {"pool_snapshot"}
 # face, `from kvpool import BlockPool`.
 PYTHON_LAYERS = [
     {"errors", "types", "policies", "events"},
-    {"_core", "tokens", "progress"},
-    {"pressure", "prefetch", "metrics", "aio"},
+    {"_core", "tokens", "progress", "prefetch"},
+    {"pressure", "metrics", "aio"},
     {"__init__"},
     {"replay", "testing", "diagnosis"},
     {"report"},

@@ -15,14 +15,14 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
         return KVP_NO_MEMORY;
     kvp_policy_config policy = {
         .kind = config->policy, .ghost_factor = config->ghost_factor, .secret = {config->secret[0], config->secret[1]}};
-    bool has_all = kvp_eviction_init(&self->eviction, &self->table, n, &policy) == KVP_OK &&
-                   kvp_free_list_init(&self->empty, n) == KVP_OK &&
-                   kvp_hash_index_init(&self->index, &self->table, config->secret) == KVP_OK &&
-                   kvp_expiry_heap_init(&self->expiries, n) == KVP_OK &&
-                   kvp_hint_table_init(&self->hints, n) == KVP_OK &&
-                   kvp_event_ring_init(&self->events, config->event_capacity, config->event_tokens) == KVP_OK &&
-                   kvp_block_tokens_init(&self->tokens, n, config->event_tokens) == KVP_OK &&
-                   kvp_protection_init(&self->protection, n) == KVP_OK;
+    bool has_all =
+        kvp_eviction_init(&self->eviction, &self->table, n, &policy) == KVP_OK &&
+        kvp_free_list_init(&self->empty, n) == KVP_OK &&
+        kvp_hash_index_init(&self->index, &self->table, config->secret) == KVP_OK &&
+        kvp_expiry_heap_init(&self->expiries, n) == KVP_OK && kvp_hint_table_init(&self->hints, n) == KVP_OK &&
+        kvp_event_ring_init(&self->events, config->event_capacity, config->event_tokens) == KVP_OK &&
+        kvp_block_tokens_init(&self->tokens, n, config->event_tokens) == KVP_OK &&
+        kvp_protection_init(&self->protection, n) == KVP_OK && kvp_foresight_init(&self->foresight, n) == KVP_OK;
     if (has_all && config->keeps_facts) {
         self->facts = kvp_memory_new((size_t)n, sizeof *self->facts);
         has_all = self->facts != NULL;
@@ -62,6 +62,7 @@ void kvp_pool_destroy(kvp_pool *self) {
         kvp_reuse_sampler_destroy(self->sampler);
     kvp_memory_free(self->sampler, 1, sizeof *self->sampler);
     kvp_protection_destroy(&self->protection);
+    kvp_foresight_destroy(&self->foresight);
     kvp_event_ring_destroy(&self->events);
     kvp_block_tokens_destroy(&self->tokens);
     kvp_hint_table_destroy(&self->hints);
@@ -299,6 +300,10 @@ static kvp_status release_mutable(kvp_pool *self, kvp_lease *lease) {
 static kvp_status release_immutable(kvp_pool *self, const kvp_lease *lease) {
     if (KVP_UNLIKELY(lease->is_pin))
         kvp_unpin(self, lease);
+    if (KVP_UNLIKELY(lease->is_ahead)) {
+        kvp_foresight_end(&self->foresight, lease->ids, lease->count);
+        kvp_update_extras(self);
+    }
     if (lease->is_chain)
         return kvp_let_go_chain(self, lease->ids, lease->count);
     const kvp_block *rows = self->table.rows;

@@ -161,8 +161,10 @@ const char *kvp_pool_check(const kvp_pool *self, void *scratch) {
     memset(counts, 0, n * sizeof *counts);
     if (!broken)
         broken = kvp_protection_check(&self->protection);
+    if (!broken)
+        broken = kvp_foresight_check(&self->foresight);
     bool has_orders = self->eviction.policy || self->namespaces;
-    bool has_extras = has_orders || self->facts || self->protection.count > 0;
+    bool has_extras = has_orders || self->facts || self->protection.count > 0 || self->foresight.count > 0;
     KVP_REQUIRE(broken || (has_orders == self->has_orders && has_extras == self->has_extras),
                 "what a pool has beside the ordinary is not known");
     if (!broken && self->namespaces)

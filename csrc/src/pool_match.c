@@ -25,6 +25,10 @@ void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n) {
             kvp_eviction_hit(kvp_order_of(self, ids[i]), &ids[i], 1, self->now);
     if (!self->namespaces)
         kvp_eviction_hit(&self->eviction, ids, n, self->now);
+    if (self->foresight.count > 0) {
+        kvp_foresight_hit(&self->foresight, ids, n);
+        kvp_update_extras(self);
+    }
 }
 
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
@@ -38,6 +42,22 @@ void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t 
         kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);
     self->stats.match_hashes_requested += n;
     self->stats.match_blocks_returned += found;
+    lease->count = found;
+    kvp_make_live(self, lease, found, now);
+}
+
+void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
+    uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        found = kvp_count_permitted(self, lease->space, lease->ids, found);
+    kvp_pool_see_time(self, now);
+    kvp_tell_time(self);
+    kvp_hold(self, lease, found);
+    if (found > 0 && found < n)
+        kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);
+    kvp_foresight_add(&self->foresight, lease->ids, found);
+    kvp_update_extras(self);
+    lease->is_ahead = true;
     lease->count = found;
     kvp_make_live(self, lease, found, now);
 }

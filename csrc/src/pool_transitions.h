@@ -10,10 +10,10 @@
 
 #include "kvp/pool.h"
 
-/* After a policy, facts or protected blocks came or went. */
+/* After a policy, facts, protected blocks or such that are held ahead came or went. */
 static inline void kvp_update_extras(kvp_pool *self) {
     self->has_orders = self->eviction.policy || self->namespaces;
-    self->has_extras = self->has_orders || self->facts || self->protection.count > 0;
+    self->has_extras = self->has_orders || self->facts || self->protection.count > 0 || self->foresight.count > 0;
 }
 
 static inline kvp_eviction *kvp_order_of_space(kvp_pool *self, int32_t space) {

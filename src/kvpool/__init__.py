@@ -27,6 +27,7 @@ from kvpool.errors import (
 )
 from kvpool.events import CallbackEventManager, EventManager, ListEventManager, NullEventManager
 from kvpool.policies import EVICTION_POLICIES, Candidate, Candidates, EvictionPolicy
+from kvpool.prefetch import Prefetch, Prefetcher
 from kvpool.pressure import BackgroundEvictor
 from kvpool.progress import ProgressEngine, Subscription
 from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
@@ -46,6 +47,7 @@ from kvpool.types import (
     PoolEvent,
     PoolEventKind,
     PoolStatus,
+    PrefetchStatistics,
     ResetBlocksResult,
     ReuseStatistics,
 )
@@ -93,6 +95,9 @@ __all__ = [
     "PoolEvent",
     "PoolEventKind",
     "PoolStatus",
+    "Prefetch",
+    "PrefetchStatistics",
+    "Prefetcher",
     "ProgressEngine",
     "ResetBlocksResult",
     "ResetError",

@@ -13,7 +13,7 @@
  *   refs(b)    = live leases' entries that name b + active children of b, for every block
  *   pins(b)    = entries of live pins that name b + pinned children of b; num_pinned = blocks with pins(b) > 0
  *   has_orders <=> eviction.policy or namespaces
- *   has_extras <=> has_orders or facts or protection.count > 0
+ *   has_extras <=> has_orders or facts or protection.count > 0 or foresight.count > 0
  *   with namespaces, a block's parent is of its own
  *   a registered hash is in the index once, under its oldest copy
  *   and those of every structure
@@ -27,6 +27,7 @@
 #include "kvp/event_ring.h"
 #include "kvp/eviction.h"
 #include "kvp/expiry_heap.h"
+#include "kvp/foresight.h"
 #include "kvp/free_list.h"
 #include "kvp/hash_index.h"
 #include "kvp/hint_table.h"
@@ -73,12 +74,13 @@ typedef struct kvp_pool {
     kvp_block_tokens tokens;
     kvp_stats stats;
     kvp_copies *copies;         /* owned; NULL unless duplicates are kept */
-    bool has_extras;            /* a policy, facts, or protected blocks: what most pools do without */
+    bool has_extras;            /* a policy, facts, blocks protected or held ahead: what most pools do without */
     kvp_block_facts *facts;     /* owned; by id; NULL unless they are kept */
     bool has_orders;            /* a policy or namespaces */
     kvp_namespaces *namespaces; /* owned; NULL unless there may be any */
     kvp_reuse_sampler *sampler; /* owned; NULL unless blocks are followed */
     kvp_protection protection;
+    kvp_foresight foresight;
     uint32_t *pins;    /* owned; by id: pins that name it, and pinned blocks that continue it */
     kvp_lease *leases; /* borrowed; the live ones, newest first */
     uint64_t num_leases;
@@ -165,6 +167,9 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
 
 /* Hold the longest registered prefix of hashes[0 .. n); lease->count becomes its length. Cannot fail. */
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease);
+
+/* As kvp_pool_match, but nobody has asked for the blocks yet: nothing is counted, and no policy is told. */
+void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease);
 
 /* Hold every registered one of hashes[0 .. n); ids stay aligned, KVP_NO_BLOCK for a miss. Cannot fail. */
 void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease);

@@ -213,11 +213,17 @@ cdef extern from "kvp/pool.h" nogil:
         double reuse_sampling
         uint32_t ghost_factor
 
+    ctypedef struct kvp_foresight:
+        int32_t count
+        uint64_t useful
+        uint64_t wasted
+
     ctypedef struct kvp_block_tokens:
         uint32_t block_size
 
     ctypedef struct kvp_pool:
         kvp_block_tokens tokens
+        kvp_foresight foresight
         kvp_namespaces *namespaces
         kvp_reuse_sampler *sampler
         kvp_block_table table
@@ -270,6 +276,7 @@ cdef extern from "kvp/pool.h" nogil:
     kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now,
                                  kvp_lease *lease, uint32_t *at)
     void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
+    void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
     void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
     kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now,
                               kvp_lease *lease)

@@ -9,7 +9,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from kvpool._core.libkvp cimport (kvp_candidate, kvp_identity, kvp_latency, kvp_lease, kvp_policy_kind, kvp_pool,
+from kvpool._core.libkvp cimport (kvp_candidate, kvp_foresight, kvp_identity, kvp_latency, kvp_lease, kvp_policy_kind, kvp_pool,
                                   kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment, kvp_sequence,
                                   kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 
@@ -78,6 +78,8 @@ cdef class PoolCore:
     cdef kvp_status register(self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at) noexcept nogil
     cdef void hold_prefix(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
+    cdef void hold_ahead(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
+    cdef kvp_foresight read_foresight(self) noexcept nogil
     cdef void hold_each(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
     cdef uint32_t find_prefix(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
     cdef uint32_t find_each(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil

@@ -123,6 +123,17 @@ cdef class PoolCore:
         kvp_latency_end(&self.shared.latency, KVP_CALL_MATCH, start)
         kvp_shared_pool_leave(self.shared)
 
+    cdef void hold_ahead(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        kvp_pool_hold_ahead(&self.shared.pool, hashes, n, now, lease)
+        kvp_shared_pool_leave(self.shared)
+
+    cdef kvp_foresight read_foresight(self) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_foresight foresight = self.shared.pool.foresight
+        kvp_shared_pool_leave(self.shared)
+        return foresight
+
     cdef void hold_each(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
         kvp_pool_match_scattered(&self.shared.pool, hashes, n, now, lease)

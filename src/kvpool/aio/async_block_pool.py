@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import weakref
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +23,7 @@ from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool.aio.backoff import Backoff
 from kvpool.aio.loop_waits import LoopWaits
 from kvpool.errors import NotEnoughBlocksAvailable
+from kvpool.prefetch.prefetch import Prefetch
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.pool_status import PoolStatus
@@ -198,6 +200,41 @@ class AsyncBlockPool:
     ) -> ScatteredBlocks:
         """As :meth:`BlockPool.match_scattered`."""
         return self._pool.match_scattered(hashes, namespace=namespace, owner=owner)
+
+    async def prefetch(
+        self,
+        predicted_hashes: Hashes,
+        *,
+        hold: float | None = None,
+        namespace: Namespace | str | None = None,
+        owner: Any = None,
+        wait: bool = False,
+    ) -> Prefetch:
+        """As :meth:`BlockPool.prefetch`.
+
+        Parameters
+        ----------
+        predicted_hashes, hold, namespace, owner
+            As there.
+        wait : bool, default False
+            Whether to wait until the loader is done. A wait that is cancelled cancels the prefetch.
+        """
+        prefetch = self._pool.prefetch(predicted_hashes, hold=hold, namespace=namespace, owner=owner)
+        if wait and not prefetch.wait(0):
+            loop = asyncio.get_running_loop()
+            future: asyncio.Future[None] = loop.create_future()
+
+            def tell(_: Prefetch) -> None:
+                with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
+                    loop.call_soon_threadsafe(lambda: future.done() or future.set_result(None))
+
+            prefetch.add_done_callback(tell)
+            try:
+                await future
+            except BaseException:
+                prefetch.cancel()
+                raise
+        return prefetch
 
     async def touch(self, hashes: Hashes) -> int:
         """As :meth:`BlockPool.touch`."""

@@ -111,7 +111,7 @@ class ProgressEngine:
             self._chores = [other for other in self._chores if other != chore]
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
-        """Call a function once, after so many seconds.
+        """Call a function once, after so many seconds, or when the pool is closed before.
 
         Parameters
         ----------
@@ -180,6 +180,11 @@ class ProgressEngine:
                 for subscription in behind:
                     subscription.take_turn(pool)
             pool._listen(None)
+        with self._lock:
+            timers, self._timers = sorted(self._timers), []
+        for _, _, callback in timers:  # what has a time ends now
+            self._attempt(callback)
+        del pool
         with self._lock:
             subscriptions, self._subscriptions = self._subscriptions, []
             self._ended += subscriptions
@@ -263,7 +268,6 @@ class ProgressEngine:
         self._thread = None
         self._subscriptions = []
         self._chores = []
-        self._timers = []
         pool = self._pool()
         if pool is not None:
             pool._listen(self._bell)

@@ -14,6 +14,7 @@ from kvpool.types.hold import Hold
 from kvpool.types.latency_histogram import LatencyHistogram
 from kvpool.types.pool_event import PoolEvent, PoolEventKind
 from kvpool.types.pool_status import PoolStatus
+from kvpool.types.prefetch_statistics import PrefetchStatistics
 from kvpool.types.reset_blocks_result import ResetBlocksResult
 from kvpool.types.reuse_statistics import ReuseStatistics
 
@@ -33,6 +34,7 @@ __all__ = [
     "PoolEvent",
     "PoolEventKind",
     "PoolStatus",
+    "PrefetchStatistics",
     "ResetBlocksResult",
     "ReuseStatistics",
 ]

@@ -1,0 +1,274 @@
+"""Holding and loading blocks before somebody asks for them."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from kvpool._core.arguments import as_seconds
+from kvpool._core.immutable_blocks import ImmutableBlocks
+from kvpool._core.mutable_blocks import MutableBlocks
+from kvpool._core.namespace import Namespace
+from kvpool._core.unraisable import report_unraisable
+from kvpool.errors import NotEnoughBlocksAvailable
+from kvpool.prefetch.prefetch import Prefetch
+from kvpool.types.prefetch_statistics import PrefetchStatistics
+
+if TYPE_CHECKING:
+    from kvpool._core.pool import BlockPool
+
+__all__ = ["Prefetcher"]
+
+Loader = Callable[[MutableBlocks, npt.NDArray[np.uint64]], int | None]
+
+
+class Prefetcher:
+    """What a pool holds because somebody will ask for it: ``pool.prefetcher``.
+
+    Attributes
+    ----------
+    loader : callable or None
+        Takes the blocks to fill, :class:`MutableBlocks`, and their sequence hashes, a uint64 array; returns how many it
+        filled, from the first, or None for all. It is called by a thread of its own, one prefetch after the other. What
+        it filled is registered, what it did not goes back. Without a loader, blocks are reserved.
+    hold : float
+        Seconds for which blocks are held at most, 5 by default.
+    max_blocks : int
+        Blocks that all prefetches together may hold; a quarter of the pool by default.
+    """
+
+    def __init__(self, pool: BlockPool) -> None:
+        self._pool = weakref.ref(pool)
+        self._total = pool.total_blocks
+        self._lock = threading.RLock()
+        self._loader: Loader | None = None
+        self._hold = 5.0
+        self._max_blocks = max(self._total // 4, 1)
+        self._live: dict[int, Prefetch] = {}
+        self._queue: queue.SimpleQueue[Prefetch | None] | None = None
+        self._pid = 0  # whose thread takes from it
+        self._held = 0
+        self._counts = dict.fromkeys(("prefetches", "cached", "reserved", "loaded", "limited", "failed"), 0)
+        self._useful = 0  # of the blocks that the pool does not follow: reserved ones, and those loaded too late
+        self._wasted = 0
+
+    def __repr__(self) -> str:
+        """Say what is held."""
+        return f"<Prefetcher: {self._held} of at most {self._max_blocks} blocks held by {len(self._live)} prefetches>"
+
+    @property
+    def loader(self) -> Loader | None:
+        """What fills blocks."""
+        return self._loader
+
+    @loader.setter
+    def loader(self, loader: Loader | None) -> None:
+        if loader is not None and not callable(loader):
+            raise TypeError(f"loader must be callable, not {type(loader).__name__}")
+        self._loader = loader
+
+    @property
+    def hold(self) -> float:
+        """Seconds for which blocks are held at most."""
+        return self._hold
+
+    @hold.setter
+    def hold(self, seconds: float) -> None:
+        self._hold = as_seconds(seconds, "hold")
+
+    @property
+    def max_blocks(self) -> int:
+        """Blocks that all prefetches together may hold."""
+        return self._max_blocks
+
+    @max_blocks.setter
+    def max_blocks(self, blocks: int) -> None:
+        if isinstance(blocks, bool) or not isinstance(blocks, int):
+            raise TypeError(f"max_blocks must be an int, not {type(blocks).__name__}")
+        if not 0 <= blocks <= self._total:
+            raise ValueError(f"max_blocks = {blocks} is not in [0, {self._total}]")
+        self._max_blocks = blocks
+
+    @property
+    def live(self) -> tuple[Prefetch, ...]:
+        """Prefetches that hold something, oldest first."""
+        with self._lock:
+            return tuple(self._live.values())
+
+    def statistics(self) -> PrefetchStatistics:
+        """Return a :class:`PrefetchStatistics`: how much was prefetched, and how much of it was of use."""
+        pool = self._pool()
+        useful, wasted = (0, 0) if pool is None else pool._count_ahead()
+        with self._lock:
+            counts = self._counts
+            return PrefetchStatistics(
+                counts["prefetches"],
+                self._held,
+                counts["cached"],
+                counts["reserved"],
+                counts["loaded"],
+                counts["limited"],
+                counts["failed"],
+                self._useful + useful,
+                self._wasted + wasted,
+            )
+
+    def cancel_all(self) -> None:
+        """Cancel every prefetch."""
+        for prefetch in self.live:
+            prefetch.cancel()
+
+    def prefetch(
+        self, hashes: Any, *, hold: float | None = None, namespace: Namespace | str | None = None, owner: Any = None
+    ) -> Prefetch:
+        """As :meth:`BlockPool.prefetch`."""
+        pool = self._pool()
+        assert pool is not None
+        seconds = self._hold if hold is None else as_seconds(hold, "hold")
+        wanted = pool._copy_hashes(hashes)
+        name = namespace.name if isinstance(namespace, Namespace) else namespace
+        owner = "prefetch" if owner is None else owner
+        engine = pool.progress_engine
+        with self._lock:
+            held = pool._hold_ahead(wanted[: self._max_blocks - self._held], name, owner)
+            reserved = self._reserve(pool, wanted, len(held), name, owner)
+            prefetch = Prefetch(self, wanted, name, held, reserved)
+            self._held += prefetch.num_cached + prefetch.num_reserved
+            self._live[id(prefetch)] = prefetch
+            self._counts["prefetches"] += 1
+            self._counts["cached"] += prefetch.num_cached
+            self._counts["reserved"] += prefetch.num_reserved
+            self._counts["limited"] += len(wanted) - prefetch.num_cached - prefetch.num_reserved
+            if reserved is None or self._loader is None:
+                prefetch._loaded.set()
+            else:
+                self._load_later(prefetch)
+        engine.call_later(seconds, lambda: self._end(prefetch, is_cancelled=False))
+        return prefetch
+
+    def _reserve(
+        self, pool: BlockPool, wanted: npt.NDArray[np.uint64], found: int, name: str | None, owner: Any
+    ) -> MutableBlocks | None:
+        """Allocate for what was not found, as far as the limit lets."""
+        room = min(len(wanted) - found, self._max_blocks - self._held - found)
+        if room <= 0:
+            return None
+        try:
+            return pool.allocate_blocks(min(room, pool.available_blocks), namespace=name, owner=owner)
+        except NotEnoughBlocksAvailable:  # a tenant's cap, or another thread was quicker
+            return None
+
+    def _end(self, prefetch: Prefetch, *, is_cancelled: bool) -> None:
+        """Give back what is held; what is being loaded is the loader's until it is done."""
+        with self._lock:
+            if prefetch._is_over:
+                return
+            self._finish(prefetch)
+            prefetch._is_cancelled = is_cancelled
+            held, prefetch._held = prefetch._held, None
+            reserved = None
+            if prefetch._loaded.is_set():
+                reserved, prefetch._reserved = prefetch._reserved, None
+                self._wasted += 0 if reserved is None else prefetch.num_reserved - prefetch.num_loaded
+        if held is not None:
+            held.release()
+        if reserved is not None:
+            reserved.release()
+
+    def _finish(self, prefetch: Prefetch) -> None:
+        prefetch._is_over = True
+        del self._live[id(prefetch)]
+        if prefetch._loaded.is_set():
+            self._held -= prefetch.num_cached + prefetch.num_reserved
+        else:
+            self._held -= prefetch.num_cached  # the rest is still being loaded
+
+    def _take(self, prefetch: Prefetch) -> tuple[ImmutableBlocks, MutableBlocks]:
+        pool = self._pool()
+        assert pool is not None
+        cached = pool.match_sequence_hashes(prefetch.hashes, namespace=prefetch._namespace)
+        with self._lock:
+            reserved = None
+            if not prefetch._is_over and prefetch._loaded.is_set():
+                reserved, prefetch._reserved = prefetch._reserved, None
+                self._useful += prefetch.num_reserved - prefetch.num_loaded if reserved is not None else 0
+        self._end(prefetch, is_cancelled=False)
+        if reserved is None or reserved.released:
+            reserved = pool.allocate_blocks(0)
+        return cached, reserved
+
+    def _load_later(self, prefetch: Prefetch) -> None:
+        if self._queue is None or self._pid != os.getpid():  # a forked child has no such thread
+            self._pid = os.getpid()
+            self._queue = queue.SimpleQueue()
+            weakref.finalize(self, self._queue.put, None)
+            threading.Thread(target=_load_all, args=(self._queue,), name="kvpool-loader", daemon=True).start()
+        self._queue.put(prefetch)
+
+    def _load(self, prefetch: Prefetch) -> None:
+        """Have the loader fill the reserved blocks, and register what it filled. In the loader's thread."""
+        pool, loader, blocks = self._pool(), self._loader, prefetch._reserved
+        assert pool is not None
+        assert blocks is not None  # the prefetch keeps the pool, and the blocks until they are loaded
+        missing = prefetch.hashes[prefetch.num_cached : prefetch.num_cached + prefetch.num_reserved]
+        try:
+            if not prefetch._is_cancelled and loader is not None:
+                filled = _parse_filled(loader(blocks, missing), len(blocks))
+                if not prefetch._is_cancelled:
+                    parent = int(prefetch.hashes[prefetch.num_cached - 1]) if prefetch.num_cached else None
+                    pool.register_blocks(blocks[:filled], missing[:filled], parent=parent).release()
+                    prefetch.num_loaded = filled
+        except BaseException as error:  # whatever it is: it is the loader's, and others wait for theirs
+            prefetch.error = error
+            report_unraisable(error, loader)
+        callbacks = self._settle(pool, prefetch, blocks.owner)
+        blocks.release()
+        for callback in callbacks:
+            try:
+                callback(prefetch)
+            except BaseException as error:
+                report_unraisable(error, callback)
+
+    def _settle(self, pool: BlockPool, prefetch: Prefetch, owner: object) -> list[Callable[[Prefetch], object]]:
+        """Hold what was loaded, if its time is not over; return who wants to know."""
+        with self._lock:
+            former, prefetch._reserved = prefetch._held, None
+            self._counts["loaded"] += prefetch.num_loaded
+            self._counts["failed"] += 0 if prefetch._is_cancelled else prefetch.num_reserved - prefetch.num_loaded
+            if prefetch._is_over:
+                self._held -= prefetch.num_reserved
+                self._wasted += prefetch.num_reserved
+            else:
+                self._held -= prefetch.num_reserved - prefetch.num_loaded
+                known = prefetch.hashes[: prefetch.num_cached + prefetch.num_loaded]
+                prefetch._held = pool._hold_ahead(known, prefetch._namespace, owner)
+                prefetch.num_reserved = prefetch.num_loaded
+            prefetch._loaded.set()
+            callbacks, prefetch._callbacks = prefetch._callbacks, []
+        if former is not None:
+            former.release()
+        return callbacks
+
+
+def _parse_filled(answer: int | None, blocks: int) -> int:
+    """Return how many blocks the loader says that it filled."""
+    if answer is None:
+        return blocks
+    if isinstance(answer, bool) or not isinstance(answer, int):
+        raise TypeError(f"the loader returned {type(answer).__name__}, neither an int nor None")
+    if not 0 <= answer <= blocks:
+        raise ValueError(f"the loader returned {answer}, which is not in [0, {blocks}]")
+    return answer
+
+
+def _load_all(jobs: queue.SimpleQueue[Prefetch | None]) -> None:
+    while (prefetch := jobs.get()) is not None:
+        prefetch._prefetcher._load(prefetch)
+        del prefetch  # it keeps the pool, and may be the last to do so
