@@ -167,7 +167,7 @@ def test_token_ids_must_be_those_of_all_blocks(unchanged):
 def test_a_manager_gets_everything_from_the_first_event_on():
     manager = ListEventManager()
     pool = BlockPool(16, 4, event_manager=manager)
-    assert pool.event_capacity == 65536
+    assert pool.event_capacity == 262144
     for _ in make_history(pool, 300, seed=1):
         pass
     assert pool.close().undelivered_events == 0

@@ -1,24 +1,25 @@
 """The page of the reference design, snippet by snippet, in Python.
 
-Dynamo's Block Pool page shows its pool in twenty-six snippets of Rust. Each section that has one is named in
-`SECTIONS`, in the page's order, and each test says in its docstring which section it runs. What the page shows and
-kvpool does not have yet is in `NOT_YET`, and a test keeps that table true.
+Dynamo's Block Pool page shows its pool in twenty-six snippets of Rust. Each test says in its docstring which section it
+runs, in the page's order; `test_page_coverage.py` has the list, and what is not there yet.
 """
 
+import asyncio
 import threading
 import time
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-import kvpool
 from kvpool import (
     AllocationTimeout,
+    AsyncBlockPool,
+    Backoff,
     BlockNotComplete,
     BlockPool,
     BlockPoolError,
     BlockState,
+    EventManager,
     EvictionMode,
     EvictionPolicy,
     InvalidMutableBlock,
@@ -26,68 +27,7 @@ from kvpool import (
     PoolEventKind,
     sequence_hashes,
 )
-
-SECTIONS = [
-    "Core Operations / Block Allocation",
-    "Core Operations / Block Registration",
-    "Core Operations / Block Matching",
-    "Pool Configuration / Basic Pool Setup",
-    "Pool Configuration / Advanced Pool Configuration",
-    "Block Lifecycle Management / 1. Allocation Phase",
-    "Block Lifecycle Management / 2. Registration Phase",
-    "Block Lifecycle Management / 3. Usage Phase",
-    "Block Lifecycle Management / 4. Cleanup Phase",
-    "Eviction Strategies / LRU (Least Recently Used)",
-    "Eviction Strategies / Priority-Based Eviction",
-    "Eviction Strategies / Memory Pressure Eviction",
-    "Performance Optimizations / Block Reuse",
-    "Performance Optimizations / Memory Efficiency",
-    "Performance Optimizations / Async Operations",
-    "Error Handling / Allocation Errors",
-    "Error Handling / Registration Errors",
-    "Monitoring and Metrics / Pool Metrics",
-    "Monitoring and Metrics / Performance Metrics",
-    "Thread Safety",
-    "Advanced Features / Custom Eviction Policies",
-    "Advanced Features / Block Prefetching",
-    "Advanced Features / Memory Pressure Handling",
-    "Best Practices / 1. Efficient Block Usage",
-    "Best Practices / 2. Memory Management",
-    "Best Practices / 3. Error Recovery",
-]
-
-
-class Missing(NamedTuple):
-    """What a section shows that is not there yet, and the names that will be there when it is."""
-
-    reason: str
-    names: tuple[str, ...]
-
-
-NO_COROUTINES = "allocate, register and match as coroutines come with AsyncBlockPool"
-
-NOT_YET = {
-    "Core Operations / Block Allocation": Missing(NO_COROUTINES, ("AsyncBlockPool",)),
-    "Pool Configuration / Advanced Pool Configuration": Missing(
-        "events are read from the pool's ring and counts from status(); there are no managers to plug in",
-        ("BlockPool(event_manager=)", "BlockPool(pool_metrics=)"),
-    ),
-    "Block Lifecycle Management / 3. Usage Phase": Missing(
-        "the pool knows block ids, not their memory: views come with storage",
-        (
-            "ImmutableBlock.layer_view",
-            "ImmutableBlock.block_view",
-            "MutableBlock.layer_view",
-            "MutableBlock.block_view",
-        ),
-    ),
-    "Performance Optimizations / Async Operations": Missing(NO_COROUTINES, ("AsyncBlockPool",)),
-    "Advanced Features / Block Prefetching": Missing(NO_COROUTINES, ("AsyncBlockPool",)),
-    "Best Practices / 3. Error Recovery": Missing(NO_COROUTINES, ("AsyncBlockPool",)),
-}
-
-# Sections of which no part runs yet.
-NOT_AT_ALL = {"Performance Optimizations / Async Operations"}
+from kvpool.metrics import BlockManagerMetrics
 
 
 @pytest.fixture
@@ -111,6 +51,12 @@ def test_allocated_blocks_are_a_list_of_that_length(pool):
     assert len(blocks) == 4
     assert blocks.ids.dtype == np.int32
     assert all(pool.block_state(block.id) == BlockState.ALLOCATED for block in blocks)
+
+
+def test_coroutines_allocate_as_well(pool):
+    """Core Operations / Block Allocation"""
+    blocks = asyncio.run(AsyncBlockPool(pool).allocate_blocks(4))
+    assert len(blocks) == 4
 
 
 def test_registered_blocks_tell_their_sequence_hashes(pool):
@@ -145,6 +91,24 @@ def test_named_pool_remembers_events_and_counts():
     assert pool.name == "my_pool"
     assert [event.kind for event in pool.events()] == [PoolEventKind.STORED, PoolEventKind.STORED]
     assert pool.status().registrations == 2
+
+
+def test_a_pool_is_given_its_event_manager_and_its_metrics():
+    """Pool Configuration / Advanced Pool Configuration"""
+
+    class MyEventManager(EventManager):
+        def __init__(self):
+            self.stored = []
+
+        def publish(self, batch):
+            self.stored += [event.sequence_hash for event in batch if event.kind == PoolEventKind.STORED]
+
+    manager, metrics = MyEventManager(), BlockManagerMetrics()
+    pool = BlockPool(16, 4, event_manager=manager, pool_metrics=metrics.pool("my_pool"))
+    cache(pool, [1, 2])
+    pool.close()
+    assert manager.stored == [1, 2]
+    assert metrics.pool("my_pool").read().status.registrations == 2
 
 
 def test_mutable_blocks_are_filled_one_by_one(pool):
@@ -244,6 +208,18 @@ def test_usage_rate_is_the_share_of_blocks_in_use(pool):
     used = pool.total_blocks - pool.available_blocks
     assert used == len(held)
     assert pool.usage_rate == used / pool.total_blocks == 0.25
+
+
+def test_coroutines_allocate_register_and_match(pool):
+    """Performance Optimizations / Async Operations"""
+
+    async def serve(pool):
+        mutable = await pool.allocate_blocks(10)
+        immutable = await pool.register_blocks(mutable.fill(prompt(10)))
+        matched = await pool.match_sequence_hashes(immutable.sequence_hashes)
+        return len(immutable), len(matched)
+
+    assert asyncio.run(serve(AsyncBlockPool(pool))) == (10, 10)
 
 
 def test_failed_allocation_says_how_many_there_are_and_that_many_can_be_had(pool):
@@ -346,6 +322,21 @@ def test_predicted_blocks_are_held_and_the_missing_ones_allocated(pool):
     ready = prefetch(predicted)
     assert ready.sequence_hashes.tolist() == predicted.tolist()
     assert pool.status().evictions == 0
+
+
+def test_a_loader_computes_and_registers_what_is_missing(pool):
+    """Advanced Features / Block Prefetching"""
+    predicted = sequence_hashes(prompt(4), block_size=4)
+    cache(pool, predicted[:2])
+    pool.prefetcher.loader = lambda blocks, hashes: len(blocks)  # pre-computes them
+
+    async def prefetch_blocks(pool, predicted_hashes):
+        return await pool.prefetch(predicted_hashes, wait=True)
+
+    prefetched = asyncio.run(prefetch_blocks(AsyncBlockPool(pool), predicted))
+    assert (prefetched.num_cached, prefetched.num_loaded) == (2, 2)
+    assert len(pool.match_sequence_hashes(predicted)) == 4
+    pool.close()
 
 
 def test_pressure_is_met_by_evicting_more_or_less(pool):
@@ -454,39 +445,17 @@ def test_allocation_with_a_timeout_waits_for_blocks_to_come_back(pool):
     another_request.join()
 
 
-def sections_run():
-    """Return the section of each test that names one, in the order of this file."""
-    tests = [item for name, item in globals().items() if name.startswith("test_") and item.__doc__]
-    return [test.__doc__ for test in sorted(tests, key=lambda test: test.__code__.co_firstlineno)]
+def test_coroutines_back_off_or_wait_in_turn(pool):
+    """Best Practices / 3. Error Recovery"""
+    held = [pool.allocate_blocks(16)]
 
+    async def robust_block_allocation(pool, count):
+        backoff = asyncio.create_task(pool.allocate_blocks(count, retry=Backoff(retries=3, initial=0.001)))
+        with pytest.raises(NotEnoughBlocksAvailable):
+            await backoff
+        waiting = asyncio.create_task(pool.allocate_blocks(count, timeout=60))
+        await asyncio.sleep(0)
+        held.clear()  # another request ends
+        return await waiting
 
-def test_every_section_runs_in_the_order_of_the_page():
-    assert list(dict.fromkeys(sections_run())) == [section for section in SECTIONS if section not in NOT_AT_ALL]
-
-
-def test_what_does_not_run_is_named_as_not_yet():
-    assert set(NOT_YET) <= set(SECTIONS)
-    assert set(NOT_YET) >= NOT_AT_ALL
-
-
-@pytest.mark.parametrize("name", sorted({name for missing in NOT_YET.values() for name in missing.names}))
-def test_what_is_not_yet_is_absent_from_the_public_face(name):
-    assert not is_public(name), f"{name} exists: write its test and take it out of NOT_YET"
-
-
-@pytest.mark.parametrize("name", ["BlockPool", "BlockPool.usage_rate", "BlockPool(event_capacity=)"])
-def test_what_is_there_is_found_by_the_same_look(name):
-    assert is_public(name)
-
-
-def is_public(name):
-    """Whether the package has `Name`, `Name.attribute` or `Name(keyword=)`."""
-    if name.endswith("=)"):
-        owner, _, keyword = name[:-2].partition("(")
-        try:
-            getattr(kvpool, owner)(1, **{keyword: 0})
-        except TypeError as error:
-            return "unexpected keyword" not in str(error)
-        return True
-    owner, _, attribute = name.partition(".")
-    return hasattr(kvpool, owner) and (not attribute or hasattr(getattr(kvpool, owner), attribute))
+    assert len(asyncio.run(robust_block_allocation(AsyncBlockPool(pool), 4))) == 4

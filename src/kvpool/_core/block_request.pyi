@@ -8,15 +8,15 @@ from kvpool.errors import NotEnoughBlocksAvailable
 
 @final
 class BlockRequest:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         pool: BlockPool,
         n: int,
         bell: Bell,
         *,
         namespace: Namespace | str | None = None,
         owner: Any = None,
-    ) -> None: ...
+    ) -> BlockRequest: ...
     def __reduce__(self) -> NoReturn: ...
     future: Any
     @property

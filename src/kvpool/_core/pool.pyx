@@ -42,7 +42,7 @@ cdef class BlockPool(PoolPrefetch):
     clock : callable, optional
         Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
     event_capacity : int, optional
-        Registrations and removals that are remembered for :meth:`events` and those who :meth:`subscribe`: 65,536 with
+        Registrations and removals that are remembered for :meth:`events` and those who :meth:`subscribe`: 262,144 with
         an `event_manager`, otherwise none. 24 bytes each.
     event_manager : EventManager, optional
         Gets all events from the first one on, from a background thread; see :meth:`close`.

@@ -18,7 +18,9 @@ from kvpool.types.close_report import CloseReport
 from kvpool.types.event_batch import EventBatch
 from kvpool.types.event_statistics import EventStatistics
 
-DEF DEFAULT_CAPACITY = 65536
+# A prompt of a million tokens in a full pool evicts and stores 65,536 blocks in one call.
+cdef enum:
+    DEFAULT_CAPACITY = 262144
 
 
 cdef bytes new_room(uint64_t n, size_t size):

@@ -21,7 +21,7 @@ from kvpool._core.namespace import Namespace
 from kvpool._core.pool import BlockPool
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool.aio.backoff import Backoff
-from kvpool.aio.loop_waits import LoopWaits
+from kvpool.aio.loop_waits import LoopWaits, finish
 from kvpool.errors import NotEnoughBlocksAvailable
 from kvpool.prefetch.prefetch import Prefetch
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
@@ -226,7 +226,7 @@ class AsyncBlockPool:
 
             def tell(_: Prefetch) -> None:
                 with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits
-                    loop.call_soon_threadsafe(lambda: future.done() or future.set_result(None))
+                    loop.call_soon_threadsafe(finish, future)
 
             prefetch.add_done_callback(tell)
             try:

@@ -9,7 +9,7 @@ from kvpool._core.bell import Bell
 from kvpool._core.block_request import BlockRequest, collect_requests
 from kvpool._core.pool import BlockPool
 
-__all__ = ["LoopWaits"]
+__all__ = ["LoopWaits", "finish"]
 
 
 class LoopWaits:
@@ -43,7 +43,7 @@ class LoopWaits:
         if self._count == 0:
             loop.add_reader(self.bell.fileno(), self._collect)
         self._count += 1
-        timer = None if math.isinf(timeout) else loop.call_later(timeout, _finish, future)
+        timer = None if math.isinf(timeout) else loop.call_later(timeout, finish, future)
         try:
             await future
         except BaseException:
@@ -60,9 +60,10 @@ class LoopWaits:
         """Tell those who were granted their blocks, first come first served."""
         for request in collect_requests(self.pool, self.bell):
             if request.future is not None:
-                _finish(request.future)
+                finish(request.future)
 
 
-def _finish(future: asyncio.Future[None]) -> None:
+def finish(future: asyncio.Future[None]) -> None:
+    """Wake who waits for the future, unless it was woken or has given up."""
     if not future.done():
         future.set_result(None)

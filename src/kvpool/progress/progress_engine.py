@@ -175,10 +175,7 @@ class ProgressEngine:
             pause = self._do_round(pool)
             del pool  # it may go while the thread sleeps
         if pool is not None:
-            last = pool.event_statistics().recorded
-            while behind := [each for each in self._take_subscriptions() if each.next < last]:
-                for subscription in behind:
-                    subscription.take_turn(pool)
+            self._deliver(pool)
             pool._listen(None)
         with self._lock:
             timers, self._timers = sorted(self._timers), []
@@ -202,6 +199,17 @@ class ProgressEngine:
             subscription.end()
         return current
 
+    def _deliver(self, pool: BlockPool) -> bool:
+        """Deliver what there is by now, a batch to each in turn; return whether there was anything."""
+        last = pool.event_statistics().recorded
+        has_delivered = False
+        behind = self._take_subscriptions()
+        while behind:
+            served = [each for each in behind if each.take_turn(pool)]
+            has_delivered |= bool(served)
+            behind = [each for each in self._take_subscriptions() if each in served and each.next < last]
+        return has_delivered
+
     def _do_round(self, pool: BlockPool) -> float | None:
         """Do all there is to do; return for how many seconds to sleep, None for until the bell rings."""
         self._bell.silence()
@@ -211,10 +219,8 @@ class ProgressEngine:
         for chore in list(self._chores):
             is_busy |= bool(self._attempt(lambda chore=chore: chore(pool)))  # type: ignore[misc]
         self._call_due()
+        has_delivered = self._deliver(pool)
         subscriptions = self._take_subscriptions()
-        has_delivered = False
-        for subscription in subscriptions:
-            has_delivered |= subscription.take_turn(pool)
         pause: float | None = None
         if subscriptions:
             # Right after a batch more may come: they are gathered, unless the ring fills up.
