@@ -32,6 +32,7 @@ class Dropper(threading.Thread):
         self.start()
 
     def run(self) -> None:
+        """Do one job after the other."""
         while True:
             job = self.jobs.get()
             time.sleep(0.0005)  # until the loop sleeps: what is measured is its waking
