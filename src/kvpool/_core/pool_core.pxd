@@ -9,9 +9,9 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from kvpool._core.libkvp cimport (kvp_candidate, kvp_foresight, kvp_identity, kvp_latency, kvp_lease, kvp_policy_kind, kvp_pool,
-                                  kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment, kvp_sequence,
-                                  kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
+from kvpool._core.libkvp cimport (kvp_candidate, kvp_foresight, kvp_identity, kvp_latency, kvp_lease, kvp_policy_kind,
+                                  kvp_pool, kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment,
+                                  kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 
 
 # Numbers of one moment.
