@@ -6,7 +6,7 @@ import threading
 import numpy as np
 import pytest
 
-from kvpool import BlockPool, EvictionMode, EvictionReason
+from kvpool import BlockPool, EvictionMode, EvictionReason, NullEventManager
 from kvpool.metrics import BlockManagerMetrics
 
 # Series of a pool, by name and further labels, and where they are in its status.
@@ -143,6 +143,20 @@ def test_batches_with_which_a_subscriber_raised_are_counted(metrics, store, scra
     found = scrape(metrics)
     assert found[of_pool("kvpool_event_errors_total")] > 0
     assert found[of_pool("kvpool_events_delivered_total")] == 0
+
+
+def test_what_a_manager_sent_on_is_told(metrics, store, scrape):
+    class Sender(NullEventManager):
+        def publish(self, batch):
+            self.published += 1
+            self.dropped += batch.first == 0
+
+    pool = BlockPool(8, event_manager=Sender(), event_interval=0, pool_metrics=metrics.pool("my_pool"))
+    store(pool, [1, 2])
+    pool.close(60)
+    found = scrape(metrics)
+    assert found[of_pool("kvpool_event_batches_published_total")] >= 1
+    assert found[of_pool("kvpool_event_batches_dropped_total")] == 1
 
 
 def test_namespaces_are_told_with_their_limits(metrics, store, scrape):

@@ -103,6 +103,14 @@ def test_the_thread_does_not_keep_the_pool_alive_and_ends_with_it():
     assert known() is None
 
 
+def test_a_manager_is_closed_even_when_the_pool_went_before_the_thread_began():
+    for _ in range(50):
+        witness = Witness()
+        BlockPool(8, event_manager=witness)
+        assert witness.closed.wait(PATIENCE)
+        assert witness.log in (["close"], ["open", "close"])
+
+
 def test_a_handle_keeps_the_pool_and_its_thread():
     witness = Witness()
     pool = BlockPool(8, event_manager=witness)

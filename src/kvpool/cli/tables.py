@@ -124,7 +124,7 @@ class Screen:
             for column, name in enumerate(head):
                 table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
             for row in rows:
-                table.add_row(*row)
+                table.add_row(*map(Text, row))  # what users named is no markup
             # As wide as the table needs: a terminal that is too narrow wraps it, and no digit is hidden.
             console = Console(width=_WIDEST_TABLE)
             console.print(Text(title, style="bold"))

@@ -17,8 +17,8 @@ class EventManager(abc.ABC):
     """Takes the events of a pool: ``BlockPool(event_manager=...)``. Derive from it to send them anywhere.
 
     The pool's background thread calls :meth:`open` once, then :meth:`publish` for each batch, never two at a time, and
-    :meth:`close` when the subscription or the pool is closed. What they raise is counted, and the stream goes on. A
-    manager serves one pool.
+    :meth:`close` when the subscription or the pool is closed, or the pool is gone: what it had not read by then is lost,
+    so close pools. What these raise is counted, and the stream goes on. A manager serves one pool.
 
     Attributes
     ----------
@@ -27,10 +27,14 @@ class EventManager(abc.ABC):
     wants_snapshots : bool
         Whether events that were lost are made good by a batch with ``is_snapshot``: all that is registered by then,
         in place of the lost events and of those up to the snapshot.
+    published, dropped : int
+        Batches that were sent on, and those of them that somebody did not get, for who sends them on; 0 otherwise.
     """
 
     wants_tokens: bool = False
     wants_snapshots: bool = False
+    published: int = 0
+    dropped: int = 0
 
     def open(self, pool: BlockPool) -> None:  # noqa: B027 - most have nothing to do
         """Begin. Keep no reference to the pool but a weak one.

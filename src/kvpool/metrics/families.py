@@ -301,6 +301,20 @@ KVPOOL_FAMILIES = (
         "Batches of events with which a subscriber raised.",
     ),
     _single(
+        "kvpool_event_batches_published_total",
+        "counter",
+        "batches",
+        lambda reading: reading.events.published,
+        "Batches of events that were sent on, as over ZeroMQ.",
+    ),
+    _single(
+        "kvpool_event_batches_dropped_total",
+        "counter",
+        "batches",
+        lambda reading: reading.events.dropped,
+        "Batches of events that were sent on and that somebody did not get.",
+    ),
+    _single(
         "kvpool_event_subscribers",
         "gauge",
         "subscribers",

@@ -136,6 +136,8 @@ class ProgressEngine:
                 sum(each.missed for each in everyone),
                 sum(each.errors for each in everyone),
                 len(self._subscriptions),
+                sum(each.manager.published for each in everyone),
+                sum(each.manager.dropped for each in everyone),
             )
 
     def close(self, timeout: float) -> int:

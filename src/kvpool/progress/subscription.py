@@ -137,9 +137,8 @@ class Subscription:
         self._attempt(self.manager.service)
 
     def end(self) -> None:
-        """Close the manager."""
-        if self._is_open:
-            self._attempt(self.manager.close)
+        """Close the manager, which may hold something even if nothing was ever delivered to it."""
+        self._attempt(self.manager.close)
         self._is_ending = True
         self._ended.set()
 

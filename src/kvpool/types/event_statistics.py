@@ -22,6 +22,8 @@ class EventStatistics(NamedTuple):
         Batches whose subscriber raised.
     subscribers : int
         How many there are.
+    published, dropped : int
+        Batches that event managers sent on, as over ZeroMQ, and those of them that somebody there did not get.
     """
 
     recorded: int
@@ -29,3 +31,5 @@ class EventStatistics(NamedTuple):
     missed: int
     errors: int
     subscribers: int
+    published: int = 0
+    dropped: int = 0
