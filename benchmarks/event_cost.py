@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import threading
 import time
 from collections.abc import Callable
 from statistics import median
@@ -20,7 +21,7 @@ from statistics import median
 import numpy as np
 from machine import machine_line
 
-from kvpool import BlockPool, NullEventManager
+from kvpool import BlockPool, EventBatch, NullEventManager
 
 BLOCKS = 256
 CALLS = 100
@@ -33,6 +34,14 @@ class CountingManager(NullEventManager):
     wants_tokens = True
 
 
+class HangingManager(NullEventManager):
+    """Is dead: does not come back from the first batch."""
+
+    def publish(self, _: EventBatch) -> None:
+        """Wait for ever."""
+        threading.Event().wait()
+
+
 def make_pools() -> dict[str, BlockPool]:
     """Return a pool of each kind."""
     pools = {
@@ -41,6 +50,7 @@ def make_pools() -> dict[str, BlockPool]:
         "recorded, with tokens": BlockPool(4096, event_capacity=262144, event_tokens=True),
         "delivered": BlockPool(4096, event_manager=NullEventManager()),
         "delivered, with tokens": BlockPool(4096, event_manager=CountingManager()),
+        "the subscriber hangs": BlockPool(4096, event_manager=HangingManager()),
     }
     try:
         from kvpool.events import ZmqEventManager
@@ -94,7 +104,7 @@ def main() -> int:
         print(f"{name:36}{median(each):12.1f}{more:8.1f}{missed:12,}")
         too_much |= more > BOUND and "ZeroMQ" not in name
     for pool in pools.values():
-        pool.close()
+        pool.close(timeout=0.1)
     print(f"without events {base:.1f} ns for each registration or removal")
     return int(too_much)
 
