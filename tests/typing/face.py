@@ -7,19 +7,32 @@ import numpy.typing as npt
 from typing_extensions import assert_type
 
 from kvpool import (
+    AsyncBlockPool,
+    Backoff,
     BlockPool,
     BlockState,
+    BlockTable,
+    CloseReport,
+    EventBatch,
+    EventManager,
+    EventStatistics,
     EvictedBlocks,
     Hold,
     ImmutableBlock,
     ImmutableBlocks,
+    LatencyHistogram,
     MutableBlock,
     MutableBlocks,
     NotEnoughBlocksAvailable,
+    PoolEvent,
+    Prefetch,
+    PrefetchStatistics,
     ScatteredBlocks,
+    Subscription,
     TokenBlockSequence,
     sequence_hashes,
 )
+from kvpool.metrics import BlockManagerMetrics
 
 
 def admit(pool: BlockPool, tokens: npt.NDArray[np.int32]) -> npt.NDArray[np.int32]:
@@ -51,3 +64,35 @@ def look(pool: BlockPool) -> None:
         pool.allocate_blocks(10**6)
     except NotEnoughBlocksAvailable as error:
         assert_type(error.requested, int)
+
+
+async def serve(pool: BlockPool, hashes: npt.NDArray[np.uint64]) -> None:
+    shared = AsyncBlockPool(pool)
+    fresh = assert_type(await shared.allocate_blocks(2, timeout=1.0, owner="request-1"), MutableBlocks)
+    assert_type(await shared.register_blocks(fresh, hashes[:2]), ImmutableBlocks)
+    assert_type(await shared.allocate_blocks(2, retry=Backoff(retries=3)), MutableBlocks)
+    prefetch = assert_type(await shared.prefetch(hashes, wait=True), Prefetch)
+    cached, reserved = prefetch.take()
+    assert_type(cached, ImmutableBlocks)
+    assert_type(reserved, MutableBlocks)
+    assert_type(pool.prefetcher.statistics(), PrefetchStatistics)
+
+
+class MyEventManager(EventManager):
+    def publish(self, batch: EventBatch) -> None:
+        for event in batch:
+            assert_type(event, PoolEvent)
+            assert_type(event.token_ids, tuple[int, ...] | None)
+
+
+def follow(metrics: BlockManagerMetrics) -> None:
+    with BlockPool(64, event_manager=MyEventManager(), pool_metrics=metrics.pool("my_pool")) as pool:
+        assert_type(pool, BlockPool)
+        subscription = assert_type(pool.subscribe(lambda batch: batch.first, snapshot=True), Subscription)
+        assert_type(subscription.missed, int)
+        assert_type(pool.snapshot(), EventBatch)
+        assert_type(pool.event_statistics(), EventStatistics)
+        assert_type(pool.latencies(), dict[str, LatencyHistogram])
+        assert_type(pool.blocks(), BlockTable)
+        assert_type(pool.close(), CloseReport)
+    assert_type(metrics.exposition(), bytes)
