@@ -300,8 +300,8 @@ static kvp_status release_mutable(kvp_pool *self, kvp_lease *lease) {
 static kvp_status release_immutable(kvp_pool *self, const kvp_lease *lease) {
     if (KVP_UNLIKELY(lease->is_pin))
         kvp_unpin(self, lease);
-    if (KVP_UNLIKELY(lease->is_ahead)) {
-        kvp_foresight_end(&self->foresight, lease->ids, lease->count);
+    if (KVP_UNLIKELY(lease->ahead > 0)) {
+        kvp_foresight_end(&self->foresight, lease->ids, lease->count, lease->ahead);
         kvp_update_extras(self);
     }
     if (lease->is_chain)

@@ -55,9 +55,8 @@ void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int
     kvp_hold(self, lease, found);
     if (found > 0 && found < n)
         kvp_hint_table_set(&self->hints, hashes[found], hashes[found - 1]);
-    kvp_foresight_add(&self->foresight, lease->ids, found);
+    lease->ahead = kvp_foresight_add(&self->foresight, lease->ids, found);
     kvp_update_extras(self);
-    lease->is_ahead = true;
     lease->count = found;
     kvp_make_live(self, lease, found, now);
 }

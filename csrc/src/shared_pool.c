@@ -154,3 +154,13 @@ bool kvp_shared_pool_await_event(kvp_shared_pool *self, uint64_t number) {
     self->pool.events.awaited = is_to_come ? number : UINT64_MAX;
     return is_to_come;
 }
+
+kvp_status kvp_shared_pool_forget_others(kvp_shared_pool *self) {
+    while (self->first)
+        leave_queue(self, self->first);
+    self->news = NULL;
+    self->relief = -1;
+    self->pool.events.awaited = UINT64_MAX;
+    self->pool.events.has_news = false;
+    return kvp_lock_init(&self->lock, self->lock.has_outer);
+}

@@ -269,6 +269,22 @@ KVP_TEST(the_drop_that_relieves_the_pressure_rings_once) {
     end();
 }
 
+KVP_TEST(a_forked_child_has_no_queue_and_rings_for_nobody) {
+    begin_with(16);
+    listen(&bell);
+    kvp_lease *all = allocate(NUM_BLOCKS);
+    enqueue(0, 1);
+    KVP_EXPECT(await_event(0));
+    shared.relief = 4;
+    kvp_shared_pool_enter(&shared); /* by a thread that the child does not have */
+    KVP_EXPECT(kvp_shared_pool_forget_others(&shared) == KVP_OK);
+    kvp_shared_pool_drop(&shared, all);
+    reset();
+    KVP_EXPECT(!waiters[0].is_granted && !is_readable(&bell));
+    forget(0);
+    end();
+}
+
 typedef struct looper {
     pthread_t thread;
     unsigned long long state;
@@ -360,6 +376,7 @@ int main(void) {
     KVP_RUN(an_awaited_event_rings_once);
     KVP_RUN(a_later_event_can_be_awaited);
     KVP_RUN(the_drop_that_relieves_the_pressure_rings_once);
+    KVP_RUN(a_forked_child_has_no_queue_and_rings_for_nobody);
     KVP_RUN(loops_in_threads_lose_no_wake_and_no_block);
     KVP_RUN(the_check_names_each_broken_invariant);
     return 0;

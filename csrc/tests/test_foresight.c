@@ -19,7 +19,7 @@ KVP_TEST(what_nobody_asks_for_is_wasted_when_the_hold_ends) {
     begin(8);
     release(FILL(1, 2, 3));
     kvp_lease *held = HOLD_AHEAD(1, 2, 3, 4);
-    KVP_EXPECT(held->count == 3 && held->is_ahead);
+    KVP_EXPECT(held->count == 3 && held->ahead == 1);
     expect_counts(5, 0, 3, 0);
     expect_counts_of(3, 0, 0);
     release(held);
@@ -49,6 +49,22 @@ KVP_TEST(a_block_held_ahead_twice_is_wasted_with_the_last_hold) {
     expect_counts_of(1, 0, 1);
     release(other);
     expect_counts_of(0, 0, 2);
+    end();
+}
+
+/* The end of a hold whose block was asked for is nothing to a later hold. */
+KVP_TEST(holds_that_follow_each_other_are_told_apart) {
+    begin(8);
+    release(FILL(1, 2));
+    kvp_lease *first = HOLD_AHEAD(1, 2);
+    release(MATCH(1, 2));
+    kvp_lease *second = HOLD_AHEAD(1, 2);
+    release(first);
+    expect_counts_of(2, 2, 0);
+    release(MATCH(1));
+    expect_counts_of(1, 3, 0);
+    release(second);
+    expect_counts_of(0, 3, 1);
     end();
 }
 
@@ -100,6 +116,7 @@ int main(void) {
     KVP_RUN(what_nobody_asks_for_is_wasted_when_the_hold_ends);
     KVP_RUN(what_is_asked_for_meanwhile_was_useful_and_is_counted_once);
     KVP_RUN(a_block_held_ahead_twice_is_wasted_with_the_last_hold);
+    KVP_RUN(holds_that_follow_each_other_are_told_apart);
     KVP_RUN(holding_ahead_is_no_request);
     KVP_RUN(nothing_that_is_held_ahead_is_evicted);
     KVP_RUN(a_scattered_match_and_a_touch_ask_as_well);

@@ -19,6 +19,8 @@ from kvpool import (
     NotEnoughBlocksAvailable,
     ResetError,
 )
+from kvpool._core.bell import Bell
+from kvpool._core.block_request import BlockRequest, collect_requests
 
 PATIENCE = 30.0  # seconds that a test waits at most
 
@@ -242,7 +244,7 @@ def test_a_grant_that_was_collected_before_the_cancellation_goes_to_the_next(poo
         await until_waiting(pool, 2)
         waits = shared._waits[loop]
         held.release()
-        waits._collect()  # the future has its result now; the task has not run yet
+        waits._collect(waits._pending())  # the future has its result now; the task has not run yet
         first.cancel()
         (await second).release()
         assert first.cancelled()
@@ -337,6 +339,50 @@ def test_a_loop_that_is_closed_with_waiters_leaves_nothing_behind(pool):
     assert pool.status().waiting == 0
     held.release()
     assert asyncio.run(AsyncBlockPool(pool).allocate_blocks(8, timeout=PATIENCE)).released is False
+
+
+def test_a_task_that_waits_is_kept_by_its_loop(pool):
+    done = []
+
+    async def take(shared):
+        with await shared.allocate_blocks(4, timeout=float("inf")):
+            done.append(1)
+
+    async def use():
+        shared = AsyncBlockPool(pool)
+        held = await shared.allocate_blocks(8)
+        asyncio.get_running_loop().create_task(take(shared))  # nobody else knows it
+        await until_waiting(pool, 1)
+        gc.collect()
+        assert pool.status().waiting == 1
+        held.release()
+        while not done:
+            await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(use(), PATIENCE))
+
+
+def test_a_request_that_only_a_cycle_keeps_outlives_its_collection(pool):
+    held = pool.allocate_blocks(8)
+    bell = Bell()
+
+    def wait_in_a_cycle():
+        request = BlockRequest(pool, 1, bell)
+        request.future = [request]
+        request.future.append(request.future)
+
+    for _ in range(8):
+        wait_in_a_cycle()
+    held.release()
+    thresholds = gc.get_threshold()
+    spare = [[] for _ in range(200)]  # so that making a list allocates
+    gc.set_threshold(1, 1, 1)
+    requests = collect_requests(pool, bell)
+    gc.set_threshold(*thresholds)
+    assert len(spare) == 200
+    assert [type(request) for request in requests] == [BlockRequest] * 8
+    assert all(request.settle() is not None for request in requests)
+    del requests
 
 
 def test_the_descriptor_is_watched_only_while_somebody_waits(pool):

@@ -303,7 +303,8 @@ def test_a_subscriber_may_begin_where_it_wants():
     [
         ([None], {}, TypeError, "callback must be callable, not NoneType"),
         ([print], {"since": -1}, ValueError, "since = -1 is not in"),
-        ([print], {"since": 1, "snapshot": True}, ValueError, "since = 1 was given along with snapshot"),
+        ([print], {"since": 1}, ValueError, r"since = 1 is not in \[0, 0\]"),
+        ([print], {"since": 0, "snapshot": True}, ValueError, "since = 0 was given along with snapshot"),
     ],
 )
 def test_bad_subscriptions_are_refused(arguments, options, error, message):

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 import threading
 import weakref
 
@@ -262,5 +263,148 @@ def test_the_interpreter_ends_well_with_a_thread_in_the_background(run_python, e
             pool.register_blocks(pool.allocate_blocks(2), [2 * n, 2 * n + 1]).release()
         store(1)
         {ending}
+        """
+    )
+
+
+@pytest.mark.parametrize("seconds", [float("inf"), 1e12, 30 * 86400.0])
+def test_what_is_far_away_is_slept_for_in_parts(seconds):
+    pool = BlockPool(8, event_capacity=64, event_interval=seconds)
+    manager = ListEventManager()
+    pool.subscribe(manager)
+    pool.progress_engine.call_later(seconds, lambda: None)
+    pool.register_blocks(pool.allocate_blocks(1), [1]).release()
+    pool.close(timeout=seconds)
+    assert len(manager.events) == 1
+
+
+@pytest.mark.parametrize("descriptor", [None, "3", 2.5, True, 2**40, 2**31 - 1])
+def test_a_manager_without_a_usable_descriptor_stops_nobody(monkeypatch, descriptor):
+    monkeypatch.setattr("sys.unraisablehook", lambda error: None)
+
+    asked = threading.Event()
+
+    class Odd(EventManager):
+        def publish(self, batch):
+            pass
+
+        def fileno(self):
+            asked.set()
+            return descriptor
+
+    pool = BlockPool(8, event_capacity=64)
+    odd, good = pool.subscribe(Odd()), ListEventManager()
+    pool.subscribe(good)
+    pool.register_blocks(pool.allocate_blocks(1), [1]).release()
+    assert asked.wait(PATIENCE)
+    pool.register_blocks(pool.allocate_blocks(1), [2]).release()
+    pool.close()
+    assert [event.sequence_hash for event in good.events] == [1, 2]
+    assert odd.errors == 1
+    assert type(odd.last_error) in (TypeError, ValueError, OSError)
+
+
+def test_what_a_subscriber_raised_does_not_keep_the_pool(monkeypatch):
+    monkeypatch.setattr("sys.unraisablehook", lambda error: None)
+
+    def fail(batch):
+        raise ValueError
+
+    pool = BlockPool(8, event_capacity=64)
+    subscription = pool.subscribe(fail)
+    pool.register_blocks(pool.allocate_blocks(1), [1]).release()
+    is_gone = threading.Event()
+    known = weakref.ref(pool, lambda _: is_gone.set())
+    pool.progress_engine.call_later(0.01, lambda: None)
+    del pool
+    assert is_gone.wait(PATIENCE)
+    assert known() is None
+    assert subscription.manager is not None
+
+
+def test_a_close_is_heard_at_whatever_moment_it_comes():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            pool = BlockPool(8, event_capacity=8)
+            subscription = pool.subscribe(lambda batch: None)
+            pool.register_blocks(pool.allocate_blocks(1), [1]).release()
+            pool.close(PATIENCE)
+            assert subscription.closed
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_threads_that_come_first_together_get_one_engine():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(200):
+            pool = BlockPool(16)
+            together, found = threading.Barrier(3), []
+
+            def look(pool=pool, together=together, found=found):
+                together.wait()
+                found.append((pool.progress_engine, pool.prefetcher))
+
+            workers = [threading.Thread(target=look) for _ in range(3)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join(PATIENCE)
+            assert len(set(found)) == 1
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def test_pressure_that_came_back_before_the_thread_looked_is_told_of_when_it_ends():
+    low = threading.Event()
+    pool = BlockPool(100, low_watermark=0.5, on_pressure=lambda pool, is_high: is_high or low.set())
+    first, second = pool.allocate_blocks(60), pool.allocate_blocks(35)
+    del first  # relieved ...
+    third = pool.allocate_blocks(30)  # ... and perhaps not any more when the thread looks
+    del second, third
+    assert low.wait(PATIENCE)
+    pool.close()
+
+
+def test_a_signal_handler_may_close_the_pool_in_the_middle_of_anything(run_python):
+    run_python(
+        """
+        import faulthandler, signal
+        from kvpool import BlockPool
+        faulthandler.dump_traceback_later(60, exit=True)
+        for _ in range(20):
+            pool = BlockPool(8, event_capacity=8)
+            pool.subscribe(lambda batch: None)
+            signal.signal(signal.SIGALRM, lambda *_: pool.close(10))
+            signal.setitimer(signal.ITIMER_REAL, 0.005)
+            while not pool.closed:
+                pool.event_statistics()
+        """
+    )
+
+
+def test_a_forked_child_does_not_serve_those_who_wait_in_the_parent(run_python):
+    run_python(
+        """
+        import os, threading, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from kvpool import BlockPool
+        pool = BlockPool(8)
+        held = pool.allocate_blocks(8)
+        waiter = threading.Thread(target=lambda: pool.allocate_blocks(4, timeout=30))
+        waiter.start()
+        while pool.status().waiting == 0:
+            pass
+        if os.fork() == 0:
+            held.release()
+            assert pool.status().waiting == 0
+            assert len(pool.allocate_blocks(8)) == 8
+            os._exit(7)
+        assert os.waitpid(-1, 0)[1] == 7 << 8
+        held.release()
+        waiter.join(30)
         """
     )

@@ -40,13 +40,13 @@ typedef struct kvp_lease {
     uint32_t count;                /* ids */
     uint32_t held;                 /* of these, how many it still holds */
     uint32_t registered;           /* of a sequence: how many of its blocks have an identity */
+    uint32_t ahead;                /* number of a hold ahead, for those who will ask; 0: it is none */
     _Atomic uint32_t shares;       /* who may read the ids */
     bool is_live;                  /* it holds blocks */
     bool is_mutable;               /* its blocks have no identity; it is their only owner */
     bool is_chain;                 /* each block but the first is a child of the one before: only the last is held */
     bool is_sequence;              /* it has blocks of both kinds, and a table */
     bool is_pin;                   /* its blocks count as pinned */
-    bool is_ahead;                 /* its blocks are held because somebody will ask for them */
     uint8_t space;                 /* namespace of its blocks */
     int32_t room[];                /* the ids without a table; then, if mutable, `gone` bytes */
 } kvp_lease;
@@ -84,7 +84,7 @@ static inline kvp_lease *kvp_lease_new(size_t n, bool is_mutable) {
     self->registered = 0;
     self->is_sequence = false;
     self->is_pin = false;
-    self->is_ahead = false;
+    self->ahead = 0;
     self->space = 0;
     self->count = (uint32_t)n;
     self->held = 0;

@@ -69,6 +69,9 @@ bool kvp_shared_pool_await_event(kvp_shared_pool *self, uint64_t number);
  * lock is held. */
 kvp_waiter *kvp_shared_pool_collect(kvp_shared_pool *self, kvp_bell *bell);
 
+/* In a forked child: whoever waited, listened or had the lock is in the parent. KVP_OK or KVP_NO_MEMORY. */
+kvp_status kvp_shared_pool_forget_others(kvp_shared_pool *self);
+
 /* Lock; what was dropped meanwhile is given back first, so that every call sees it. */
 static inline void kvp_shared_pool_enter(kvp_shared_pool *self) {
     kvp_lock_take(&self->lock);

@@ -2,6 +2,7 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
@@ -118,9 +119,16 @@ cdef class BlockRequest:
 
 def collect_requests(BlockPool pool not None, Bell bell not None):
     """Return the requests that got their blocks and wait at this bell, oldest first; from now on it rings anew."""
-    cdef kvp_waiter *waiter = pool.collect(bell)
-    cdef list requests = []
+    cdef kvp_waiter *first = pool.collect(bell)
+    cdef kvp_waiter *waiter = first
+    cdef list requests
+    # Before anything is made: that may run the collector, and with it the end of a request that only a cycle keeps.
     while waiter != NULL:
-        requests.append(<object>waiter.request)
+        Py_INCREF(<object>waiter.request)
         waiter = waiter.next
+    requests = []
+    while first != NULL:
+        waiter, first = first, first.next
+        requests.append(<object>waiter.request)
+        Py_DECREF(<object>waiter.request)
     return requests

@@ -430,4 +430,5 @@ cdef extern from "kvp/shared_pool.h" nogil:
     void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter)
     void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter)
     kvp_waiter *kvp_shared_pool_collect(kvp_shared_pool *self, kvp_bell *bell)
+    kvp_status kvp_shared_pool_forget_others(kvp_shared_pool *self)
     bint kvp_shared_pool_await_event(kvp_shared_pool *self, uint64_t number)

@@ -13,6 +13,7 @@ from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
+from kvpool._core.pool_events cimport remember
 from kvpool._core.pool_prefetch cimport PoolPrefetch
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
@@ -125,6 +126,7 @@ cdef class BlockPool(PoolPrefetch):
         self.set_events(event_capacity, event_tokens, event_interval, event_manager)
         self.create(blocks, duplicates == "keep", self.event_capacity, self.block_size if self.event_tokens else 0,
                     policy, ghosts, self.has_chooser, self.reuse_sampling, self.max_namespaces, os.urandom(16))
+        remember(self)
         if event_manager is not None:
             self.need_engine().subscribe(event_manager, 0, False)
         if pool_metrics is not None:

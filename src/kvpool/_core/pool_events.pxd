@@ -26,3 +26,7 @@ cdef class PoolEvents(PoolWaiting):
     cdef object need_engine(self)
     cdef object new_batch(self, const kvp_event *events, bytes tokens, uint64_t n, uint64_t first, uint64_t missed,
                           bint is_snapshot)
+
+
+# The pool exists, and is there after a fork.
+cdef int remember(object pool) except -1

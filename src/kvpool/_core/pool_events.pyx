@@ -1,5 +1,6 @@
 """What happened to the registry, and who is told of it."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -10,7 +11,9 @@ from kvpool._core.bell cimport Bell
 from kvpool._core.libkvp cimport *
 from kvpool._core.pool_waiting cimport PoolWaiting
 
+import os
 import time
+import weakref
 
 from kvpool.errors import BlockPoolError
 from kvpool.events import CallbackEventManager, EventManager
@@ -21,6 +24,25 @@ from kvpool.types.event_statistics import EventStatistics
 # A prompt of a million tokens in a full pool evicts and stores 65,536 blocks in one call.
 cdef enum:
     DEFAULT_CAPACITY = 262144
+
+
+cdef double LONG_WAIT = 1e8  # seconds; more overflow in the system's calls
+
+# Those of this process, for what a forked child must forget.
+cdef object POOLS = weakref.WeakSet()
+
+
+cdef int remember(object pool) except -1:
+    POOLS.add(pool)
+    return 0
+
+
+def forget_others():
+    for pool in list(POOLS):
+        pool._forget_others()
+
+
+os.register_at_fork(after_in_child=forget_others)
 
 
 cdef bytes new_room(uint64_t n, size_t size):
@@ -63,7 +85,11 @@ cdef class PoolEvents(PoolWaiting):
         if self.is_closed:
             raise BlockPoolError("the pool was closed: nothing goes on in the background any more")
         if self.engine is None:
-            self.engine = ProgressEngine(self)
+            engine = ProgressEngine(self)
+            with cython.critical_section(self):
+                if self.engine is None:  # no other thread was quicker
+                    self.engine = engine
+                    self._listen(engine.bell)
         return self.engine
 
     @property
@@ -216,7 +242,8 @@ cdef class PoolEvents(PoolWaiting):
             raise BlockPoolError("the pool remembers no events: make it with event_capacity=")
         if not isinstance(subscriber, EventManager):
             subscriber = CallbackEventManager(subscriber)
-        start = self.next_event() if since is None else parse_int(since, "since", 0, 2**64 - 1)
+        number = self.next_event()
+        start = number if since is None else parse_int(since, "since", 0, number)
         if snapshot and since is not None:
             raise ValueError(f"since = {since} was given along with snapshot, which says itself where it begins")
         return self.need_engine().subscribe(subscriber, start, bool(snapshot))
@@ -243,7 +270,7 @@ cdef class PoolEvents(PoolWaiting):
         CloseReport
             Who still holds blocks, and how many events were not delivered.
         """
-        cdef double patience = parse_seconds(timeout, "timeout", True) * 1e-9
+        cdef double patience = min(parse_seconds(timeout, "timeout", True) * 1e-9, LONG_WAIT)
         self.is_closed = True
         undelivered = 0 if self.engine is None else self.engine.close(patience)
         return CloseReport(tuple(self.outstanding()), undelivered)
@@ -281,6 +308,8 @@ cdef class PoolEvents(PoolWaiting):
     def _watch_pressure(self):
         """Tell of pressure if it has become high or low, as every call does that takes or gives blocks back."""
         self.watch_pressure()
+        if self.is_high:
+            self.await_relief()  # it was relieved, and is not any more
 
     cdef void await_relief(self) noexcept:
         """Pressure is high: whoever drops the blocks that end it does not look; the background thread will."""
@@ -290,3 +319,9 @@ cdef class PoolEvents(PoolWaiting):
         kvp_shared_pool_enter(self.shared)
         self.shared.relief = self.low_count
         kvp_shared_pool_leave(self.shared)
+
+    def _forget_others(self):
+        """In a forked child: who waited or listened is in the parent."""
+        if kvp_shared_pool_forget_others(self.shared) != KVP_OK:
+            raise MemoryError("no memory for the lock of a pool after a fork")
+        self.bell = None

@@ -1,5 +1,6 @@
 """Holding blocks that somebody will ask for."""
 
+cimport cython
 from libc.stdint cimport int32_t, int64_t, uint8_t
 
 from kvpool._core.arrays cimport uint64_array
@@ -19,7 +20,10 @@ cdef class PoolPrefetch(PoolLookups):
         from kvpool.prefetch import Prefetcher  # it is built on the pool
 
         if self.ahead is None:
-            self.ahead = Prefetcher(self)
+            prefetcher = Prefetcher(self)
+            with cython.critical_section(self):
+                if self.ahead is None:  # no other thread was quicker
+                    self.ahead = prefetcher
         return self.ahead
 
     def prefetch(self, predicted_hashes, *, hold=None, namespace=None, owner=None):

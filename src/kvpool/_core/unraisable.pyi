@@ -1,1 +1,6 @@
+from typing import TypeVar
+
+_Error = TypeVar("_Error", bound=BaseException)
+
 def report_unraisable(error: BaseException, culprit: object) -> None: ...
+def without_frames(error: _Error) -> _Error: ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import weakref
 
 from kvpool._core.bell import Bell
 from kvpool._core.block_request import BlockRequest, collect_requests
@@ -26,7 +27,7 @@ class LoopWaits:
     def __init__(self, pool: BlockPool) -> None:
         self.pool = pool
         self.bell = Bell()
-        self._count = 0
+        self._pending: weakref.ref[set[asyncio.Future[None]]] | None = None
 
     async def wait(self, request: BlockRequest, timeout: float) -> None:
         """Wait until the request was granted, or the time is over; which of them, the request knows.
@@ -40,9 +41,13 @@ class LoopWaits:
         """
         loop = asyncio.get_running_loop()
         future = request.future = loop.create_future()
-        if self._count == 0:
-            loop.add_reader(self.bell.fileno(), self._collect)
-        self._count += 1
+        pending = None if self._pending is None else self._pending()
+        if not pending:
+            # Held by the loop alone, as long as it is open: nobody else may know a task that waits.
+            pending = set[asyncio.Future[None]]()
+            self._pending = weakref.ref(pending)
+            loop.add_reader(self.bell.fileno(), self._collect, pending)
+        pending.add(future)
         timer = None if math.isinf(timeout) else loop.call_later(timeout, finish, future)
         try:
             await future
@@ -52,11 +57,11 @@ class LoopWaits:
         finally:
             if timer is not None:
                 timer.cancel()
-            self._count -= 1
-            if self._count == 0 and not loop.is_closed():
+            pending.discard(future)
+            if not pending and not loop.is_closed():
                 loop.remove_reader(self.bell.fileno())
 
-    def _collect(self) -> None:
+    def _collect(self, _: set[asyncio.Future[None]]) -> None:
         """Tell those who were granted their blocks, first come first served."""
         for request in collect_requests(self.pool, self.bell):
             if request.future is not None:

@@ -17,8 +17,8 @@ class EventManager(abc.ABC):
     """Takes the events of a pool: ``BlockPool(event_manager=...)``. Derive from it to send them anywhere.
 
     The pool's background thread calls :meth:`open` once, then :meth:`publish` for each batch, never two at a time, and
-    :meth:`close` when the subscription or the pool is closed, or the pool is gone: what it had not read by then is lost,
-    so close pools. What these raise is counted, and the stream goes on. A manager serves one pool.
+    :meth:`close` when the subscription or the pool is closed, or the pool is gone: what it had not read by then is
+    lost, so close pools. What these raise is counted, and the stream goes on. A manager serves one pool.
 
     Attributes
     ----------

@@ -51,7 +51,7 @@ class Prefetch:
         self.error: BaseException | None = None
         self._prefetcher = prefetcher
         self._namespace = namespace
-        self._held: ImmutableBlocks | None = held
+        self._held = [held]
         self._reserved = reserved
         self._is_cancelled = False
         self._is_over = False
@@ -84,7 +84,7 @@ class Prefetch:
         bool
             Whether it is done.
         """
-        return self._loaded.wait(timeout)
+        return self._loaded.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
 
     def add_done_callback(self, callback: Callable[[Prefetch], object]) -> None:
         """Call a function with this object when the loader is done with it; at once if it is.

@@ -16,7 +16,7 @@ from kvpool._core.arguments import as_seconds
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.namespace import Namespace
-from kvpool._core.unraisable import report_unraisable
+from kvpool._core.unraisable import report_unraisable, without_frames
 from kvpool.errors import NotEnoughBlocksAvailable
 from kvpool.prefetch.prefetch import Prefetch
 from kvpool.types.prefetch_statistics import PrefetchStatistics
@@ -53,11 +53,11 @@ class Prefetcher:
         self._max_blocks = max(self._total // 4, 1)
         self._live: dict[int, Prefetch] = {}
         self._queue: queue.SimpleQueue[Prefetch | None] | None = None
-        self._pid = 0  # whose thread takes from it
         self._held = 0
         self._counts = dict.fromkeys(("prefetches", "cached", "reserved", "loaded", "limited", "failed"), 0)
         self._useful = 0  # of the blocks that the pool does not follow: reserved ones, and those loaded too late
         self._wasted = 0
+        _prefetchers.add(self)
 
     def __repr__(self) -> str:
         """Say what is held."""
@@ -137,7 +137,7 @@ class Prefetcher:
         owner = "prefetch" if owner is None else owner
         engine = pool.progress_engine
         with self._lock:
-            held = pool._hold_ahead(wanted[: self._max_blocks - self._held], name, owner)
+            held = pool._hold_ahead(wanted[: max(self._max_blocks - self._held, 0)], name, owner)
             reserved = self._reserve(pool, wanted, len(held), name, owner)
             prefetch = Prefetch(self, wanted, name, held, reserved)
             self._held += prefetch.num_cached + prefetch.num_reserved
@@ -150,7 +150,11 @@ class Prefetcher:
                 prefetch._loaded.set()
             else:
                 self._load_later(prefetch)
-        engine.call_later(seconds, lambda: self._end(prefetch, is_cancelled=False))
+        try:
+            engine.call_later(seconds, lambda: self._end(prefetch, is_cancelled=False))
+        except BaseException:
+            prefetch.cancel()  # nothing would end it
+            raise
         return prefetch
 
     def _reserve(
@@ -172,13 +176,13 @@ class Prefetcher:
                 return
             self._finish(prefetch)
             prefetch._is_cancelled = is_cancelled
-            held, prefetch._held = prefetch._held, None
+            held, prefetch._held = prefetch._held, []
             reserved = None
             if prefetch._loaded.is_set():
                 reserved, prefetch._reserved = prefetch._reserved, None
                 self._wasted += 0 if reserved is None else prefetch.num_reserved - prefetch.num_loaded
-        if held is not None:
-            held.release()
+        for blocks in held:
+            blocks.release()
         if reserved is not None:
             reserved.release()
 
@@ -204,9 +208,18 @@ class Prefetcher:
             reserved = pool.allocate_blocks(0)
         return cached, reserved
 
+    def _forget_after_fork(self) -> None:
+        """In a forked child: the thread that loads is the parent's, and so are those who would end what is held."""
+        self._lock = threading.RLock()
+        self._queue = None
+        for prefetch in list(self._live.values()):
+            if not prefetch._loaded.is_set():
+                prefetch._loaded.set()
+                prefetch._callbacks = []
+            prefetch.cancel()
+
     def _load_later(self, prefetch: Prefetch) -> None:
-        if self._queue is None or self._pid != os.getpid():  # a forked child has no such thread
-            self._pid = os.getpid()
+        if self._queue is None:
             self._queue = queue.SimpleQueue()
             weakref.finalize(self, self._queue.put, None)
             threading.Thread(target=_load_all, args=(self._queue,), name="kvpool-loader", daemon=True).start()
@@ -226,8 +239,8 @@ class Prefetcher:
                     pool.register_blocks(blocks[:filled], missing[:filled], parent=parent).release()
                     prefetch.num_loaded = filled
         except BaseException as error:  # whatever it is: it is the loader's, and others wait for theirs
-            prefetch.error = error
             report_unraisable(error, loader)
+            prefetch.error = without_frames(error)
         callbacks = self._settle(pool, prefetch, blocks.owner)
         blocks.release()
         for callback in callbacks:
@@ -239,7 +252,7 @@ class Prefetcher:
     def _settle(self, pool: BlockPool, prefetch: Prefetch, owner: object) -> list[Callable[[Prefetch], object]]:
         """Hold what was loaded, if its time is not over; return who wants to know."""
         with self._lock:
-            former, prefetch._reserved = prefetch._held, None
+            prefetch._reserved = None
             self._counts["loaded"] += prefetch.num_loaded
             self._counts["failed"] += 0 if prefetch._is_cancelled else prefetch.num_reserved - prefetch.num_loaded
             if prefetch._is_over:
@@ -247,13 +260,11 @@ class Prefetcher:
                 self._wasted += prefetch.num_reserved
             else:
                 self._held -= prefetch.num_reserved - prefetch.num_loaded
-                known = prefetch.hashes[: prefetch.num_cached + prefetch.num_loaded]
-                prefetch._held = pool._hold_ahead(known, prefetch._namespace, owner)
+                loaded = prefetch.hashes[prefetch.num_cached : prefetch.num_cached + prefetch.num_loaded]
+                prefetch._held.append(pool._hold_ahead(loaded, prefetch._namespace, owner))
                 prefetch.num_reserved = prefetch.num_loaded
             prefetch._loaded.set()
             callbacks, prefetch._callbacks = prefetch._callbacks, []
-        if former is not None:
-            former.release()
         return callbacks
 
 
@@ -272,3 +283,14 @@ def _load_all(jobs: queue.SimpleQueue[Prefetch | None]) -> None:
     while (prefetch := jobs.get()) is not None:
         prefetch._prefetcher._load(prefetch)
         del prefetch  # it keeps the pool, and may be the last to do so
+
+
+_prefetchers: weakref.WeakSet[Prefetcher] = weakref.WeakSet()
+
+
+def _forget_all_after_fork() -> None:
+    for prefetcher in list(_prefetchers):
+        prefetcher._forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_all_after_fork)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from types import TracebackType
@@ -54,6 +55,7 @@ class BackgroundEvictor:
         self._is_idle = False
         self._is_stopped = False
         self.num_evicted = 0
+        _evictors.add(self)
         pool.wake_below(reserve, self._wake)
         self._engine.add_chore(self._refill)
 
@@ -88,7 +90,9 @@ class BackgroundEvictor:
             Whether it is so.
         """
         with self._idle:
-            return self._idle.wait_for(lambda: self._is_idle, timeout)
+            return self._idle.wait_for(
+                lambda: self._is_idle, None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+            )
 
     def stop(self) -> None:
         """Evict nothing any more. No effect when it was done before."""
@@ -108,3 +112,19 @@ class BackgroundEvictor:
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.stop()
+
+    def _forget_after_fork(self) -> None:
+        """In a forked child: nothing is evicted ahead there, and who had the lock is in the parent."""
+        self._idle = threading.Condition()
+        self._is_stopped = self._is_idle = True
+
+
+_evictors: weakref.WeakSet[BackgroundEvictor] = weakref.WeakSet()
+
+
+def _forget_all_after_fork() -> None:
+    for evictor in list(_evictors):
+        evictor._forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_forget_all_after_fork)

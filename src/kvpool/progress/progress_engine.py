@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from kvpool._core.bell import Bell
 from kvpool._core.unraisable import report_unraisable
+from kvpool.errors import BlockPoolError
 from kvpool.events.event_manager import EventManager
 from kvpool.progress.subscription import Subscription
 from kvpool.types.event_statistics import EventStatistics
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from kvpool._core.pool import BlockPool
 
 __all__ = ["ProgressEngine"]
+
+LONG_SLEEP = 3600.0  # seconds; more overflow in the system's call
 
 
 class ProgressEngine:
@@ -39,28 +42,27 @@ class ProgressEngine:
     """
 
     def __init__(self, pool: BlockPool) -> None:
-        self._bell = Bell()
+        self.bell = Bell()
         self._pool = weakref.ref(pool, self._ring_for_the_last_time)
         self._interval = pool.event_interval
         self._capacity = pool.event_capacity
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer or a signal handler may close the pool in the middle of anything
         self._thread: threading.Thread | None = None
         self._is_stopping = False
-        self._subscriptions: list[Subscription] = []
-        self._ended: list[Subscription] = []  # for the statistics
+        # Those that are open, and the counts of those that were: replaced as one, so that reading needs no lock.
+        self._subscriptions: tuple[list[Subscription], EventStatistics] = ([], EventStatistics(0, 0, 0, 0, 0))
         self._chores: list[Callable[[BlockPool], bool]] = []
         self._timers: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = itertools.count()
-        pool._listen(self._bell)
         _engines.add(self)
 
     def __repr__(self) -> str:
         """Say what it does."""
         state = "running" if self.is_running else "not running"
-        return f"<ProgressEngine: {state}, {len(self._subscriptions)} subscriptions, {len(self._timers)} timers>"
+        return f"<ProgressEngine: {state}, {len(self._subscriptions[0])} subscriptions, {len(self._timers)} timers>"
 
     def _ring_for_the_last_time(self, _: object) -> None:
-        self._bell.ring()
+        self.bell.ring()
 
     @property
     def is_running(self) -> bool:
@@ -79,16 +81,22 @@ class ProgressEngine:
                 thread.start()
                 self._thread = thread
 
+    def _check_open(self) -> None:
+        if self._is_stopping:
+            raise BlockPoolError("the pool was closed: nothing goes on in the background any more")
+
     def ring(self) -> None:
         """Have the thread look at what there is to do."""
-        self._bell.ring()
+        self.bell.ring()
 
     def subscribe(self, manager: EventManager, since: int, snapshot: bool) -> Subscription:
         """Deliver events from a number on; see :meth:`BlockPool.subscribe`."""
         subscription = Subscription(self, manager, since, snapshot)
         self.start()
         with self._lock:
-            self._subscriptions.append(subscription)
+            self._check_open()
+            current, ended = self._subscriptions
+            self._subscriptions = ([*current, subscription], ended)
         self.ring()
         return subscription
 
@@ -102,6 +110,7 @@ class ProgressEngine:
         """
         self.start()
         with self._lock:
+            self._check_open()
             self._chores.append(chore)
         self.ring()
 
@@ -121,6 +130,7 @@ class ProgressEngine:
         """
         self.start()
         with self._lock:
+            self._check_open()
             heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), callback))
             is_first = self._timers[0][2] is callback
         if is_first:
@@ -128,17 +138,8 @@ class ProgressEngine:
 
     def event_statistics(self, recorded: int) -> EventStatistics:
         """Return sums over all subscriptions there were."""
-        with self._lock:
-            everyone = self._subscriptions + self._ended
-            return EventStatistics(
-                recorded,
-                sum(each.delivered for each in everyone),
-                sum(each.missed for each in everyone),
-                sum(each.errors for each in everyone),
-                len(self._subscriptions),
-                sum(each.manager.published for each in everyone),
-                sum(each.manager.dropped for each in everyone),
-            )
+        current, ended = self._subscriptions
+        return _add_counts(ended, current)._replace(recorded=recorded, subscribers=len(current))
 
     def close(self, timeout: float) -> int:
         """End the thread after a last round; wait for it, unless it is the caller.
@@ -163,14 +164,14 @@ class ProgressEngine:
         if pool is None:
             return 0
         recorded = pool.event_statistics().recorded
-        with self._lock:
-            return sum(recorded - each.next for each in self._subscriptions)
+        return sum(recorded - each.next for each in self._subscriptions[0])
 
     def _run(self) -> None:
         pause: float | None = 0.0
         while True:
             if pause != 0:
                 self._sleep(pause)
+            self.bell.silence()  # before looking at anything: who rings from now on is heard by the next sleep
             pool = self._pool()
             if pool is None or self._is_stopping:
                 break
@@ -184,22 +185,21 @@ class ProgressEngine:
         for _, _, callback in timers:  # what has a time ends now
             self._attempt(callback)
         del pool
-        with self._lock:
-            subscriptions, self._subscriptions = self._subscriptions, []
-            self._ended += subscriptions
-        for subscription in subscriptions:
+        for subscription in self._subscriptions[0]:
             subscription.end()
+        self._take_subscriptions()
 
     def _take_subscriptions(self) -> list[Subscription]:
         """Return the open ones; end those that were closed."""
+        for subscription in self._subscriptions[0]:
+            if subscription.is_ending and not subscription.closed:
+                subscription.end()
         with self._lock:
-            ending = [each for each in self._subscriptions if each.is_ending]
-            self._subscriptions = [each for each in self._subscriptions if not each.is_ending]
-            self._ended += ending
-            current = list(self._subscriptions)
-        for subscription in ending:
-            subscription.end()
-        return current
+            everyone, ended = self._subscriptions
+            current = [each for each in everyone if not each.closed]
+            if len(current) < len(everyone):
+                self._subscriptions = (current, _add_counts(ended, [each for each in everyone if each.closed]))
+        return list(current)
 
     def _deliver(self, pool: BlockPool) -> bool:
         """Deliver what there is by now, a batch to each in turn; return whether there was anything."""
@@ -214,7 +214,6 @@ class ProgressEngine:
 
     def _do_round(self, pool: BlockPool) -> float | None:
         """Do all there is to do; return for how many seconds to sleep, None for until the bell rings."""
-        self._bell.silence()
         pool._answer()
         pool._watch_pressure()
         is_busy = False
@@ -255,30 +254,39 @@ class ProgressEngine:
     def _sleep(self, pause: float | None) -> None:
         """Sleep until the bell rings, a manager has something to do, or the time is over."""
         poller = select.poll()
-        poller.register(self._bell.fileno(), select.POLLIN)
+        poller.register(self.bell.fileno(), select.POLLIN)
         managers = {}
-        with self._lock:
-            subscriptions = list(self._subscriptions)
-        for subscription in subscriptions:
+        for subscription in self._subscriptions[0]:
             descriptor = subscription.fileno()
             if descriptor >= 0:
                 managers[descriptor] = subscription
                 poller.register(descriptor, select.POLLIN)
         # Rounded up: a timer that is looked at too early is slept for again, without end.
-        for descriptor, _ in poller.poll(None if pause is None else int(pause * 1000) + 1):
+        for descriptor, events in poller.poll(None if pause is None else int(min(pause, LONG_SLEEP) * 1000) + 1):
             if descriptor in managers:
-                managers[descriptor].serve()
+                managers[descriptor].serve(events)
 
     def _forget_after_fork(self) -> None:
         """In a forked child there is no such thread, and the descriptors are the parent's as well."""
-        self._bell = Bell()
-        self._lock = threading.Lock()
+        self.bell = Bell()
+        self._lock = threading.RLock()
         self._thread = None
-        self._subscriptions = []
+        self._subscriptions = ([], EventStatistics(0, 0, 0, 0, 0))
         self._chores = []
         pool = self._pool()
         if pool is not None:
-            pool._listen(self._bell)
+            pool._listen(self.bell)
+
+
+def _add_counts(statistics: EventStatistics, subscriptions: list[Subscription]) -> EventStatistics:
+    """Return the statistics with what these got."""
+    return statistics._replace(
+        delivered=statistics.delivered + sum(each.delivered for each in subscriptions),
+        missed=statistics.missed + sum(each.missed for each in subscriptions),
+        errors=statistics.errors + sum(each.errors for each in subscriptions),
+        published=statistics.published + sum(each.manager.published for each in subscriptions),
+        dropped=statistics.dropped + sum(each.manager.dropped for each in subscriptions),
+    )
 
 
 _engines: weakref.WeakSet[ProgressEngine] = weakref.WeakSet()

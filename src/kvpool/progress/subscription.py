@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import select
 import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from kvpool._core.unraisable import report_unraisable
+from kvpool._core.unraisable import report_unraisable, without_frames
 from kvpool.events.event_manager import EventManager
 from kvpool.types.event_batch import EventBatch
 
@@ -35,6 +37,7 @@ class Subscription:
     errors : int
         Batches with which the subscriber raised.
     last_error : BaseException or None
+        Without its traceback, whose frames would keep the pool.
     closed : bool
     """
 
@@ -49,6 +52,7 @@ class Subscription:
         self._begins_with_snapshot = snapshot
         self._is_open = False
         self._is_ending = False
+        self._is_watched = True  # its descriptor, if it has one
         self._ended = threading.Event()
 
     def __repr__(self) -> str:
@@ -78,7 +82,7 @@ class Subscription:
         self._engine.ring()
         if self._engine.is_current_thread():
             return self.closed
-        return self._ended.wait(timeout)
+        return self._ended.wait(min(timeout, threading.TIMEOUT_MAX))
 
     def __enter__(self) -> Subscription:
         return self
@@ -129,11 +133,21 @@ class Subscription:
     def fileno(self) -> int:
         """Return the manager's descriptor, or -1."""
         descriptors: list[int] = []
-        self._attempt(lambda: descriptors.append(self.manager.fileno()))
+        if self._is_watched and not self._attempt(lambda: descriptors.append(_parse_descriptor(self.manager.fileno()))):
+            self._is_watched = False
         return descriptors[0] if descriptors else -1
 
-    def serve(self) -> None:
-        """Let the manager do what its descriptor asks for."""
+    def serve(self, events: int = 0) -> None:
+        """Let the manager do what its descriptor asks for.
+
+        Parameters
+        ----------
+        events : int
+            What ``poll`` says of the descriptor; one that is not open is not watched any more.
+        """
+        if events & select.POLLNVAL:
+            self._is_watched = False
+            self._attempt(lambda: os.fstat(self.manager.fileno()))  # says what is wrong with it
         self._attempt(self.manager.service)
 
     def end(self) -> None:
@@ -152,8 +166,17 @@ class Subscription:
             action()
         except BaseException as error:  # whatever it is: it is theirs, and the stream goes on
             self.errors += 1
-            self.last_error = error
             if self.errors == 1:
                 report_unraisable(error, self.manager)
+            self.last_error = without_frames(error)
             return False
         return True
+
+
+def _parse_descriptor(descriptor: object) -> int:
+    """Return what a manager says is its descriptor."""
+    if isinstance(descriptor, bool) or not isinstance(descriptor, int):
+        raise TypeError(f"fileno() returned {type(descriptor).__name__}, not an int")
+    if descriptor >= 2**31:
+        raise ValueError(f"fileno() returned {descriptor}, which is not below 2**31")
+    return descriptor
