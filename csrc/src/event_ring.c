@@ -3,12 +3,15 @@
 #include "kvp/check.h"
 #include "kvp/memory.h"
 
+#define SMALL 1048576 /* entries that are faulted in at once */
+
 kvp_status kvp_event_ring_init(kvp_event_ring *self, uint64_t capacity, uint32_t block_size) {
     memset(self, 0, sizeof *self);
     self->awaited = UINT64_MAX;
     if (!capacity)
         return KVP_OK;
-    self->entries = kvp_memory_new(capacity, sizeof *self->entries);
+    bool is_small = capacity <= SMALL;
+    self->entries = (is_small ? kvp_memory_new : kvp_memory_new_lazy)(capacity, sizeof *self->entries);
     if (block_size && capacity <= SIZE_MAX / block_size)
         self->tokens = kvp_memory_new_lazy(capacity * block_size, sizeof *self->tokens);
     self->capacity = capacity;

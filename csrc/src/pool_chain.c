@@ -40,6 +40,8 @@ static uint32_t unlink_run(kvp_pool *self, const int32_t *ids, uint32_t i) {
 }
 
 void kvp_acquire_chain(kvp_pool *self, const int32_t *ids, uint32_t n) {
+    if (n == 0)
+        return; /* there is no first block whose parent could be held */
     kvp_block *rows = self->table.rows;
     uint32_t left = n;
     while (left > 0 && rows[ids[left - 1]].refs == 0) {

@@ -193,6 +193,16 @@ static void keep_registered(kvp_pool *pool, kvp_lease *lease, uint32_t kept) {
     lease->registered = kept;
 }
 
+/* Blocks that the namespace can take once it has given back so many mutable ones. */
+static int64_t room_after(kvp_pool *pool, int32_t space, int32_t given) {
+    if (KVP_LIKELY(!pool->namespaces))
+        return (int64_t)kvp_pool_available(pool) + given;
+    kvp_namespaces_hold(pool->namespaces, space, -given);
+    int64_t room = kvp_pool_room(pool, space);
+    kvp_namespaces_hold(pool->namespaces, space, given);
+    return room;
+}
+
 kvp_status kvp_sequence_truncate(kvp_sequence *self, kvp_pool *pool, uint64_t num_tokens, int64_t now, int32_t copy[2],
                                  uint32_t *num_copies) {
     kvp_lease *lease = self->lease;
@@ -203,14 +213,16 @@ kvp_status kvp_sequence_truncate(kvp_sequence *self, kvp_pool *pool, uint64_t nu
     bool is_ours =
         loses_identity && full + 1 == lease->registered && rows[partial].refs == 1 && rows[partial].children == 0;
     bool has_copy = loses_identity && !is_ours;
+    uint32_t first_given = lease->registered > kept ? lease->registered : kept;
+    uint32_t given = lease->count > first_given ? lease->count - first_given : 0;
     *num_copies = 0;
-    if (has_copy && lease->count == lease->registered && kvp_pool_room(pool, lease->space) == 0)
+    if (has_copy && room_after(pool, lease->space, (int32_t)given) < 1)
         return KVP_NOT_ENOUGH;
     kvp_pool_see_time(pool, now);
-    for (uint32_t i = lease->count; i-- > (lease->registered > kept ? lease->registered : kept);)
+    for (uint32_t i = lease->count; i-- > first_given;)
         kvp_give_back(pool, lease->ids[i]);
     if (lease->count > kept)
-        set_count(self, lease->registered > kept ? lease->registered : kept);
+        set_count(self, first_given);
     if (has_copy) {
         copy[0] = partial;
         (void)kvp_take(pool, &copy[1], 1, lease->space,

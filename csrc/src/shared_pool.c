@@ -44,12 +44,16 @@ static void leave_queue(kvp_shared_pool *self, kvp_waiter *waiter) {
     self->num_waiters--;
 }
 
-/* Tell who wants to know of events; whoever does so asks again when all is read. */
+/* Tell who wants to know of events, or that pressure is low; whoever does so asks again when it has looked. */
 static void ring_for_news(kvp_shared_pool *self) {
-    if (!self->pool.events.has_news)
+    bool is_relieved = kvp_shared_pool_is_relieved(self);
+    if (!self->pool.events.has_news && !is_relieved)
         return;
+    if (self->pool.events.has_news)
+        self->pool.events.awaited = UINT64_MAX;
     self->pool.events.has_news = false;
-    self->pool.events.awaited = UINT64_MAX;
+    if (is_relieved)
+        self->relief = -1;
     if (self->news)
         kvp_bell_ring(self->news);
 }
@@ -97,18 +101,9 @@ static void push_deferred(kvp_shared_pool *self, kvp_lease *lease) {
         ;
 }
 
-/* Nobody calls who could tell that pressure is low again. */
-static void ring_for_relief(kvp_shared_pool *self) {
-    self->relief = -1;
-    if (self->news)
-        kvp_bell_ring(self->news);
-}
-
 void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease) {
     if (KVP_LIKELY(kvp_lock_try(&self->lock))) {
         kvp_pool_release(&self->pool, lease);
-        if (KVP_UNLIKELY(self->pool.num_active + self->pool.num_mutable <= self->relief))
-            ring_for_relief(self);
         kvp_shared_pool_leave(self);
         kvp_lease_unshare(lease);
         return;

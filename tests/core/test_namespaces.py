@@ -369,3 +369,37 @@ def test_the_default_namespace_of_a_pool_without_others_has_everything():
     held = pool.allocate_blocks(3)
     space = pool.namespaces[""]
     assert (space.floor, space.cap, space.held_blocks, space.cached_blocks) == (0, 10, len(held), 2)
+
+
+@pytest.mark.parametrize("hold", ["match_sequence_hashes", "prefetch"])
+def test_a_look_into_the_middle_of_anothers_prefix_holds_nothing(hold):
+    pool = BlockPool(16, max_namespaces=1)
+    space = pool.namespace("acme")
+    pool.register_blocks(pool.allocate_blocks(3, namespace=space), [1, 2, 3]).release()
+    with getattr(pool, hold)([2, 3]):
+        assert space.held_blocks == 0
+        pool.check_invariants()
+    assert pool.status().cached == 3
+    pool.close()
+    pool.check_invariants()
+
+
+@pytest.mark.parametrize("cap", [1, 2, 3, 6, 7])
+def test_a_sequence_beyond_a_lowered_cap_cannot_be_cut_into_what_is_shared(cap):
+    pool = BlockPool(24, block_size=2, max_namespaces=1)
+    space = pool.namespace("acme")
+    first = pool.open_sequence(range(9), namespace=space)
+    first.commit(8)
+    second = pool.open_sequence(range(9), namespace=space)
+    pool.namespace("acme", cap=cap)
+    held = space.held_blocks
+    if cap >= held:  # its own partial block makes room for the copy
+        assert len(first.truncate(3)) == 1
+    else:
+        with pytest.raises(NotEnoughBlocksAvailable):
+            first.truncate(3)
+        assert (first.num_tokens, space.held_blocks) == (9, held)
+    pool.check_invariants()
+    first.release()
+    second.release()
+    pool.check_invariants()

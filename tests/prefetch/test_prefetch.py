@@ -10,7 +10,7 @@ import weakref
 import numpy as np
 import pytest
 
-from kvpool import AsyncBlockPool, BlockPool, BlockPoolError, TokenBlockSequence
+from kvpool import AsyncBlockPool, BlockPool, BlockPoolError, ForeignHandle, TokenBlockSequence
 
 PATIENCE = 30.0  # seconds that a test waits at most
 
@@ -433,3 +433,44 @@ def test_in_a_forked_child_prefetches_are_over(run_python):
         """
     )
     assert out == "[True, True]\n"
+
+
+def test_pressure_may_be_met_by_cancelling_prefetches_from_another_thread():
+    def relieve(pool, is_high):
+        if is_high:
+            helper = threading.Thread(target=pool.prefetcher.cancel_all)
+            helper.start()
+            helper.join(PATIENCE)
+            assert not helper.is_alive()
+
+    pool = BlockPool(10, 4, high_watermark=0.5, low_watermark=0.4, on_pressure=relieve)
+    pool.prefetcher.max_blocks = 10
+    pool.prefetch(range(1, 5))
+    pool.prefetch(range(11, 15))  # five are held, and more: the listener is called in the middle of it
+    assert pool.prefetcher.statistics().prefetches == 2
+    pool.close()
+    assert pool.available_blocks == 10
+
+
+def test_there_is_nothing_to_load_when_there_is_no_block(pool):
+    calls = []
+    pool.prefetcher.loader = lambda blocks, hashes: calls.append(len(blocks))
+    with pool.allocate_blocks(32):
+        assert pool.prefetch([1, 2]).wait(PATIENCE)
+    assert calls == []
+
+
+def test_a_namespace_of_another_pool_is_refused(pool):
+    other = BlockPool(16, 4, max_namespaces=1)
+    with pytest.raises(ForeignHandle):
+        pool.prefetch([1], namespace=other.namespace("acme"))
+    assert pool.prefetcher.statistics().held_blocks == 0
+
+
+def test_a_prefetcher_whose_pool_is_gone_says_so():
+    pool = BlockPool(16, 4)
+    prefetcher = pool.prefetcher
+    del pool
+    gc.collect()
+    with pytest.raises(BlockPoolError, match="the pool is gone"):
+        prefetcher.prefetch([1])

@@ -208,3 +208,20 @@ def test_a_bad_reserve_is_refused(options, error, message):
 def test_an_evictor_needs_a_pool():
     with pytest.raises(TypeError, match="pool must be a BlockPool, not int"):
         BackgroundEvictor(8, reserve=1)
+
+
+def test_an_evictor_of_a_closed_pool_is_idle():
+    pool = filled(8, 8)
+    evictor = BackgroundEvictor(pool, reserve=2)
+    pool.close()
+    assert evictor.wait_until_idle(PATIENCE)
+
+
+def test_the_first_thing_told_is_that_pressure_is_high():
+    told = []
+    for _ in range(50):
+        pool = BlockPool(10, high_watermark=0.5, low_watermark=0.4, on_pressure=lambda _, is_high: told.append(is_high))
+        pool.allocate_blocks(6)  # dropped at once
+        pool.close()
+        assert told in ([True], [True, False])
+        told.clear()

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 
-from kvpool import BackgroundEvictor, BlockPool, BlockPoolError
+from kvpool import BackgroundEvictor, BlockPool, BlockPoolError, Subscription
 from kvpool.events import EventManager, ListEventManager
 
 PATIENCE = 30.0  # seconds that a test waits at most
@@ -302,6 +302,67 @@ def test_a_manager_without_a_usable_descriptor_stops_nobody(monkeypatch, descrip
     assert [event.sequence_hash for event in good.events] == [1, 2]
     assert odd.errors == 1
     assert type(odd.last_error) in (TypeError, ValueError, OSError)
+
+
+def test_a_round_that_fails_for_want_of_memory_is_not_the_last(monkeypatch):
+    seen = []
+    monkeypatch.setattr("sys.unraisablehook", lambda error: seen.append(error.exc_type))
+    take_turn = Subscription.take_turn
+    failures = iter([MemoryError])
+
+    def fail_once(self, pool):
+        for error in failures:
+            raise error
+        return take_turn(self, pool)
+
+    monkeypatch.setattr(Subscription, "take_turn", fail_once)
+    manager = ListEventManager()
+    pool = BlockPool(8, event_manager=manager)
+    pool.register_blocks(pool.allocate_blocks(1), [1]).release()
+    while not seen:
+        pool.progress_engine.ring()
+    pool.close()
+    assert seen == [MemoryError]
+    assert len(manager.events) == 1
+
+
+def test_subscriptions_that_ended_are_let_go_and_stay_counted():
+    pool = BlockPool(8, event_capacity=64)
+    for number in range(1, 6):
+        manager = ListEventManager()
+        known = weakref.ref(manager)
+        with pool.subscribe(manager):
+            pool.register_blocks(pool.allocate_blocks(1), [number]).release()
+            while not manager.events:
+                pool.progress_engine.ring()
+        del manager
+        gc.collect()
+        assert known() is None
+    assert pool.event_statistics().delivered == 5
+    pool.close()
+
+
+def test_a_closed_pool_gives_its_descriptor_back():
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    gc.disable()
+    try:
+        for _ in range(20):
+            pool = BlockPool(8, event_capacity=64)
+            pool.subscribe(ListEventManager())
+            pool.close()
+        if before is not None:
+            assert len(os.listdir("/proc/self/fd")) <= before
+    finally:
+        gc.enable()
+
+
+def test_pressure_that_ends_by_part_of_a_handle_is_told():
+    low = threading.Event()
+    pool = BlockPool(100, low_watermark=0.5, on_pressure=lambda pool, is_high: is_high or low.set())
+    blocks = pool.allocate_blocks(95)
+    blocks[10:].release()  # a view gives back without looking at the watermarks
+    assert low.wait(PATIENCE)
+    pool.close()
 
 
 def test_what_a_subscriber_raised_does_not_keep_the_pool(monkeypatch):

@@ -35,7 +35,7 @@ typedef struct kvp_shared_pool {
     kvp_waiter *first, *last;      /* borrowed; the queue */
     uint64_t num_waiters;
     kvp_bell *news;        /* borrowed; rung when an awaited event has come, or pressure was relieved; NULL: nobody's */
-    int32_t relief;        /* held blocks at which a drop rings for news; -1: none */
+    int32_t relief;        /* held blocks at which news are rung for; -1: none */
     uint64_t num_failures; /* calls that did not get the blocks they asked for */
     kvp_latency latency;
     kvp_pool pool;
@@ -79,8 +79,13 @@ static inline void kvp_shared_pool_enter(kvp_shared_pool *self) {
         kvp_shared_pool_drain(self);
 }
 
+/* Whether so few blocks are held that somebody wants to know. */
+static inline bool kvp_shared_pool_is_relieved(const kvp_shared_pool *self) {
+    return self->pool.num_active + self->pool.num_mutable <= self->relief;
+}
+
 static inline void kvp_shared_pool_leave(kvp_shared_pool *self) {
-    if (KVP_UNLIKELY(self->first || self->dead || self->pool.events.has_news)) {
+    if (KVP_UNLIKELY(self->first || self->dead || self->pool.events.has_news || kvp_shared_pool_is_relieved(self))) {
         kvp_shared_pool_leave_slowly(self);
         return;
     }

@@ -10,3 +10,5 @@ from kvpool._core.libkvp cimport kvp_bell
 cdef class Bell:
     cdef kvp_bell bell
     cdef bint is_open
+
+    cpdef void close(self) noexcept

@@ -17,7 +17,12 @@ cdef class Bell:
         self.is_open = True
 
     def __dealloc__(self):
+        self.close()
+
+    cpdef void close(self) noexcept:
+        """Give the descriptor back: nobody waits on it any more, and no pool rings it. No effect when that was done."""
         if self.is_open:
+            self.is_open = False
             kvp_bell_destroy(&self.bell)
 
     def __reduce__(self):
@@ -28,9 +33,11 @@ cdef class Bell:
         return self.bell.read_fd
 
     def ring(self):
-        """Make the descriptor readable."""
-        kvp_bell_write(&self.bell)
+        """Make the descriptor readable, unless it was closed."""
+        if self.is_open:
+            kvp_bell_write(&self.bell)
 
     def silence(self):
         """Make it unreadable, before looking at what there is to do."""
-        kvp_bell_silence(&self.bell)
+        if self.is_open:
+            kvp_bell_silence(&self.bell)

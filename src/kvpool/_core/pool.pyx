@@ -10,14 +10,14 @@ from kvpool._core.handle cimport new_lease
 from kvpool._core.block_sequence cimport BlockSequence, open_sequence
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
 from kvpool._core.hashing cimport parse_block_size, parse_hash
-from kvpool._core.immutable_blocks cimport new_immutable_blocks
+from kvpool._core.immutable_blocks cimport ImmutableBlocks, new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
 from kvpool._core.pool_events cimport remember
 from kvpool._core.pool_prefetch cimport PoolPrefetch
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
-from kvpool._core.scattered_blocks cimport new_scattered_blocks
+from kvpool._core.scattered_blocks cimport ScatteredBlocks, new_scattered_blocks
 
 import os
 
@@ -249,6 +249,7 @@ cdef class BlockPool(PoolPrefetch):
         cdef uint32_t at = 0
         cdef kvp_lease *lease
         cdef kvp_status status
+        cdef ImmutableBlocks registered
         owner = registration.first_owner()
         if priority is not None:
             registration.arguments.level = parse_int(priority, "priority", 0, KVP_MAX_PRIORITY)
@@ -263,15 +264,15 @@ cdef class BlockPool(PoolPrefetch):
         registration.take_hashes(self, sequence_hashes)
         if registration.count == 0:
             return new_immutable_blocks(self, NULL, owner)
-        lease = new_lease(registration.count, False, owner)
+        registered = new_immutable_blocks(self, NULL, owner)
+        registered.lease = lease = new_lease(registration.count, False, owner)
         status = self.register(&registration.arguments, now, lease, &at)
         if status != KVP_OK:
-            kvp_lease_unshare(lease)
             if status == KVP_FOREIGN:
                 raise ForeignHandle(f"block {at} of {registration.count}, or its hash, belongs to another namespace")
             raise_status(status, f"block {at} of {registration.count} was registered or released already, "
                                  f"or is named twice")
-        return new_immutable_blocks(self, lease, owner)
+        return registered
 
     def match_sequence_hashes(self, hashes, *, namespace=None, owner=None):
         """Hold the longest cached prefix of a prompt.
@@ -294,14 +295,14 @@ cdef class BlockPool(PoolPrefetch):
         cdef kvp_lease *lease
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
+        cdef ImmutableBlocks held = new_immutable_blocks(self, NULL, owner)
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
-            lease = new_lease(argument.count, False, owner)
+            held.lease = lease = new_lease(argument.count, False, owner)
             lease.space = <uint8_t>space
             self.hold_prefix(argument.data, argument.count, now, lease)
         finally:
             close_hashes(&argument)
-        held = new_immutable_blocks(self, lease, owner)
         self.watch()
         return held
 
@@ -323,14 +324,16 @@ cdef class BlockPool(PoolPrefetch):
         cdef kvp_lease *lease
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
+        cdef ScatteredBlocks held = new_scattered_blocks(self, NULL, owner, 0)
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
-            lease = new_lease(argument.count, False, owner)
+            held.lease = lease = new_lease(argument.count, False, owner)
+            held.count = argument.count
             lease.space = <uint8_t>space
             self.hold_each(argument.data, argument.count, now, lease)
         finally:
             close_hashes(&argument)
-        return new_scattered_blocks(self, lease, owner, lease.count)
+        return held
 
     def open_sequence(self, token_ids, *, namespace=None, salt_hash=0, lookahead=0, commit_on_append=True, owner=None):
         """Hash a prompt, hold its cached prefix and allocate the rest, in one call.

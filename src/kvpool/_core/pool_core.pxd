@@ -97,7 +97,7 @@ cdef class PoolCore:
     cdef int watch(self) except -1
     cdef void watch_pressure(self) noexcept
     cdef void await_relief(self) noexcept
-    cdef void tell_pressure(self) noexcept
+    cdef void tell_pressure(self, bint is_high) noexcept
     cdef uint32_t retain_hashes(self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry,
                                 int64_t now) noexcept nogil
     cdef kvp_status pin_hashes(self, const uint64_t *hashes, uint32_t n, int32_t limit, int64_t now, kvp_lease *lease,

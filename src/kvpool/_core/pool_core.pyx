@@ -225,17 +225,17 @@ cdef class PoolCore:
         if is_high == self.is_high:
             return
         self.is_high = is_high
-        if is_high:
+        self.tell_pressure(is_high)
+        if self.is_high:
             self.await_relief()
-        self.tell_pressure()
 
     cdef void await_relief(self) noexcept:
         """Have the background look at the pressure when blocks are dropped."""
         pass
 
-    cdef void tell_pressure(self) noexcept:
+    cdef void tell_pressure(self, bint is_high) noexcept:
         # What was called is done: an error of the listener's does not undo it, but goes to sys.unraisablehook.
-        self.on_pressure(self, bool(self.is_high))
+        self.on_pressure(self, bool(is_high))
 
     cdef uint32_t retain_hashes(self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry,
                                 int64_t now) noexcept nogil:

@@ -6,7 +6,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t
 from kvpool._core.arrays cimport uint64_array
 from kvpool._core.handle cimport new_lease
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
-from kvpool._core.immutable_blocks cimport new_immutable_blocks
+from kvpool._core.immutable_blocks cimport ImmutableBlocks, new_immutable_blocks
 from kvpool._core.libkvp cimport kvp_foresight, kvp_lease
 from kvpool._core.pool_lookups cimport PoolLookups
 
@@ -61,14 +61,14 @@ cdef class PoolPrefetch(PoolLookups):
         cdef kvp_lease *lease
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
+        cdef ImmutableBlocks held = new_immutable_blocks(self, NULL, owner)
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
-            lease = new_lease(argument.count, False, owner)
+            held.lease = lease = new_lease(argument.count, False, owner)
             lease.space = <uint8_t>space
             self.hold_ahead(argument.data, argument.count, now, lease)
         finally:
             close_hashes(&argument)
-        held = new_immutable_blocks(self, lease, owner)
         self.watch()
         return held
 

@@ -46,10 +46,13 @@ class LoopWaits:
             # Held by the loop alone, as long as it is open: nobody else may know a task that waits.
             pending = set[asyncio.Future[None]]()
             self._pending = weakref.ref(pending)
-            loop.add_reader(self.bell.fileno(), self._collect, pending)
-        pending.add(future)
-        timer = None if math.isinf(timeout) else loop.call_later(timeout, finish, future)
+        timer = None
         try:
+            if not pending:
+                loop.add_reader(self.bell.fileno(), self._collect, pending)
+            pending.add(future)
+            if not math.isinf(timeout):
+                timer = loop.call_later(timeout, finish, future)
             await future
         except BaseException:
             request.abandon()

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_blocks import MutableBlocks
+from kvpool._core.namespace import Namespace
 
 if TYPE_CHECKING:
     from kvpool.prefetch.prefetcher import Prefetcher
@@ -40,7 +41,7 @@ class Prefetch:
         self,
         prefetcher: Prefetcher,
         hashes: npt.NDArray[np.uint64],
-        namespace: str | None,
+        namespace: Namespace | str | None,
         held: ImmutableBlocks,
         reserved: MutableBlocks | None,
     ) -> None:

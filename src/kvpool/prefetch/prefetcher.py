@@ -17,7 +17,7 @@ from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.namespace import Namespace
 from kvpool._core.unraisable import report_unraisable, without_frames
-from kvpool.errors import NotEnoughBlocksAvailable
+from kvpool.errors import BlockPoolError, NotEnoughBlocksAvailable
 from kvpool.prefetch.prefetch import Prefetch
 from kvpool.types.prefetch_statistics import PrefetchStatistics
 
@@ -129,18 +129,25 @@ class Prefetcher:
         self, hashes: Any, *, hold: float | None = None, namespace: Namespace | str | None = None, owner: Any = None
     ) -> Prefetch:
         """As :meth:`BlockPool.prefetch`."""
-        pool = self._pool()
-        assert pool is not None
+        pool = self._need_pool()
         seconds = self._hold if hold is None else as_seconds(hold, "hold")
         wanted = pool._copy_hashes(hashes)
-        name = namespace.name if isinstance(namespace, Namespace) else namespace
         owner = "prefetch" if owner is None else owner
         engine = pool.progress_engine
+        with self._lock:  # the room is taken first: what follows may call users' code, and is done without the lock
+            room = min(len(wanted), max(self._max_blocks - self._held, 0))
+            self._held += room
+        held, reserved = None, None
+        try:
+            held = pool._hold_ahead(wanted[:room], namespace, owner)
+            reserved = self._reserve(pool, room - len(held), namespace, owner)
+            prefetch = Prefetch(self, wanted, namespace, held, reserved)
+        except BaseException:
+            with self._lock:
+                self._held -= room
+            raise
         with self._lock:
-            held = pool._hold_ahead(wanted[: max(self._max_blocks - self._held, 0)], name, owner)
-            reserved = self._reserve(pool, wanted, len(held), name, owner)
-            prefetch = Prefetch(self, wanted, name, held, reserved)
-            self._held += prefetch.num_cached + prefetch.num_reserved
+            self._held -= room - prefetch.num_cached - prefetch.num_reserved
             self._live[id(prefetch)] = prefetch
             self._counts["prefetches"] += 1
             self._counts["cached"] += prefetch.num_cached
@@ -148,24 +155,30 @@ class Prefetcher:
             self._counts["limited"] += len(wanted) - prefetch.num_cached - prefetch.num_reserved
             if reserved is None or self._loader is None:
                 prefetch._loaded.set()
-            else:
-                self._load_later(prefetch)
         try:
+            if not prefetch._loaded.is_set():
+                self._load_later(prefetch)
             engine.call_later(seconds, lambda: self._end(prefetch, is_cancelled=False))
         except BaseException:
             prefetch.cancel()  # nothing would end it
             raise
         return prefetch
 
+    def _need_pool(self) -> BlockPool:
+        pool = self._pool()
+        if pool is None:
+            raise BlockPoolError("the pool is gone")
+        return pool
+
     def _reserve(
-        self, pool: BlockPool, wanted: npt.NDArray[np.uint64], found: int, name: str | None, owner: Any
+        self, pool: BlockPool, room: int, namespace: Namespace | str | None, owner: Any
     ) -> MutableBlocks | None:
-        """Allocate for what was not found, as far as the limit lets."""
-        room = min(len(wanted) - found, self._max_blocks - self._held - found)
-        if room <= 0:
+        """Allocate for what was not found, as much as there is."""
+        blocks = min(room, pool.available_blocks)
+        if blocks <= 0:
             return None
         try:
-            return pool.allocate_blocks(min(room, pool.available_blocks), namespace=name, owner=owner)
+            return pool.allocate_blocks(blocks, namespace=namespace, owner=owner)
         except NotEnoughBlocksAvailable:  # a tenant's cap, or another thread was quicker
             return None
 
@@ -195,8 +208,7 @@ class Prefetcher:
             self._held -= prefetch.num_cached  # the rest is still being loaded
 
     def _take(self, prefetch: Prefetch) -> tuple[ImmutableBlocks, MutableBlocks]:
-        pool = self._pool()
-        assert pool is not None
+        pool = self._need_pool()
         cached = pool.match_sequence_hashes(prefetch.hashes, namespace=prefetch._namespace)
         with self._lock:
             reserved = None
@@ -219,11 +231,13 @@ class Prefetcher:
             prefetch.cancel()
 
     def _load_later(self, prefetch: Prefetch) -> None:
-        if self._queue is None:
-            self._queue = queue.SimpleQueue()
-            weakref.finalize(self, self._queue.put, None)
-            threading.Thread(target=_load_all, args=(self._queue,), name="kvpool-loader", daemon=True).start()
-        self._queue.put(prefetch)
+        with self._lock:
+            if self._queue is None:
+                jobs: queue.SimpleQueue[Prefetch | None] = queue.SimpleQueue()
+                threading.Thread(target=_load_all, args=(jobs,), name="kvpool-loader", daemon=True).start()
+                weakref.finalize(self, jobs.put, None)
+                self._queue = jobs
+            self._queue.put(prefetch)
 
     def _load(self, prefetch: Prefetch) -> None:
         """Have the loader fill the reserved blocks, and register what it filled. In the loader's thread."""
@@ -251,20 +265,25 @@ class Prefetcher:
 
     def _settle(self, pool: BlockPool, prefetch: Prefetch, owner: object) -> list[Callable[[Prefetch], object]]:
         """Hold what was loaded, if its time is not over; return who wants to know."""
+        loaded = prefetch.hashes[prefetch.num_cached : prefetch.num_cached + prefetch.num_loaded]
+        held = None if prefetch._is_over else pool._hold_ahead(loaded, prefetch._namespace, owner)
         with self._lock:
             prefetch._reserved = None
             self._counts["loaded"] += prefetch.num_loaded
             self._counts["failed"] += 0 if prefetch._is_cancelled else prefetch.num_reserved - prefetch.num_loaded
             if prefetch._is_over:
                 self._held -= prefetch.num_reserved
-                self._wasted += prefetch.num_reserved
+                self._wasted += prefetch.num_reserved - (prefetch.num_loaded if held is not None else 0)
             else:
                 self._held -= prefetch.num_reserved - prefetch.num_loaded
-                loaded = prefetch.hashes[prefetch.num_cached : prefetch.num_cached + prefetch.num_loaded]
-                prefetch._held.append(pool._hold_ahead(loaded, prefetch._namespace, owner))
                 prefetch.num_reserved = prefetch.num_loaded
+                if held is not None:
+                    prefetch._held.append(held)
+                    held = None
             prefetch._loaded.set()
             callbacks, prefetch._callbacks = prefetch._callbacks, []
+        if held is not None:
+            held.release()  # its time was over meanwhile
         return callbacks
 
 
@@ -281,7 +300,12 @@ def _parse_filled(answer: int | None, blocks: int) -> int:
 
 def _load_all(jobs: queue.SimpleQueue[Prefetch | None]) -> None:
     while (prefetch := jobs.get()) is not None:
-        prefetch._prefetcher._load(prefetch)
+        try:
+            prefetch._prefetcher._load(prefetch)
+        except BaseException as error:  # no memory, above all: there may be some for the next
+            report_unraisable(without_frames(error), prefetch)
+            prefetch._loaded.set()
+            prefetch.cancel()
         del prefetch  # it keeps the pool, and may be the last to do so
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import weakref
@@ -58,6 +59,7 @@ class BackgroundEvictor:
         _evictors.add(self)
         pool.wake_below(reserve, self._wake)
         self._engine.add_chore(self._refill)
+        self._engine.call_later(math.inf, self._end)  # that is, when the pool is closed or gone
 
     def _wake(self) -> None:
         self._is_idle = False
@@ -69,7 +71,11 @@ class BackgroundEvictor:
             if self._is_stopped:
                 return False
             self._is_idle = True  # unless the pool calls for more from now on
-            evicted = pool.evict_ahead(min(self._reserve, pool.status().empty + self._batch)).num_blocks
+            try:
+                evicted = pool.evict_ahead(min(self._reserve, pool.status().empty + self._batch)).num_blocks
+            except BaseException:
+                self._is_idle = False
+                raise
             self.num_evicted += evicted
             if evicted > 0:
                 self._is_idle = False
@@ -94,12 +100,15 @@ class BackgroundEvictor:
                 lambda: self._is_idle, None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
             )
 
-    def stop(self) -> None:
-        """Evict nothing any more. No effect when it was done before."""
+    def _end(self) -> None:
         with self._idle:  # not while it evicts
             self._is_stopped = True
             self._is_idle = True
             self._idle.notify_all()
+
+    def stop(self) -> None:
+        """Evict nothing any more. No effect when it was done before."""
+        self._end()
         self._engine.remove_chore(self._refill)
         pool = self._pool()
         if pool is not None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from kvpool._core.bell import Bell
-from kvpool._core.unraisable import report_unraisable
+from kvpool._core.unraisable import report_unraisable, without_frames
 from kvpool.errors import BlockPoolError
 from kvpool.events.event_manager import EventManager
 from kvpool.progress.subscription import Subscription
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ProgressEngine"]
 
 LONG_SLEEP = 3600.0  # seconds; more overflow in the system's call
+RECOVERY = 0.1  # seconds to sleep after a round that failed
 
 
 class ProgressEngine:
@@ -141,6 +142,14 @@ class ProgressEngine:
         current, ended = self._subscriptions
         return _add_counts(ended, current)._replace(recorded=recorded, subscribers=len(current))
 
+    def stop(self) -> threading.Thread | None:
+        """Have the thread end after a last round, and return it; does not wait."""
+        with self._lock:
+            self._is_stopping = True
+            thread = self._thread
+        self.ring()
+        return thread
+
     def close(self, timeout: float) -> int:
         """End the thread after a last round; wait for it, unless it is the caller.
 
@@ -154,10 +163,7 @@ class ProgressEngine:
         int
             Events that subscribers did not get.
         """
-        with self._lock:
-            self._is_stopping = True
-            thread = self._thread
-        self.ring()
+        thread = self.stop()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
         pool = self._pool()
@@ -175,12 +181,17 @@ class ProgressEngine:
             pool = self._pool()
             if pool is None or self._is_stopping:
                 break
-            pause = self._do_round(pool)
+            try:
+                pause = self._do_round(pool)
+            except BaseException as error:  # no memory, above all: there may be some again
+                report_unraisable(without_frames(error), self)
+                pause = RECOVERY
             del pool  # it may go while the thread sleeps
         if pool is not None:
-            self._deliver(pool)
+            self._attempt(lambda pool=pool: self._deliver(pool))  # type: ignore[misc]
             pool._listen(None)
         with self._lock:
+            self._is_stopping = True
             timers, self._timers = sorted(self._timers), []
         for _, _, callback in timers:  # what has a time ends now
             self._attempt(callback)
@@ -188,6 +199,7 @@ class ProgressEngine:
         for subscription in self._subscriptions[0]:
             subscription.end()
         self._take_subscriptions()
+        self.bell.close()  # the engine itself may be in a cycle with its subscriptions
 
     def _take_subscriptions(self) -> list[Subscription]:
         """Return the open ones; end those that were closed."""
@@ -271,6 +283,8 @@ class ProgressEngine:
         self.bell = Bell()
         self._lock = threading.RLock()
         self._thread = None
+        for subscription in self._subscriptions[0]:
+            subscription.forget_after_fork()
         self._subscriptions = ([], EventStatistics(0, 0, 0, 0, 0))
         self._chores = []
         pool = self._pool()
@@ -294,8 +308,12 @@ _engines: weakref.WeakSet[ProgressEngine] = weakref.WeakSet()
 
 @atexit.register
 def _close_all() -> None:
-    for engine in list(_engines):
-        engine.close(2.0)
+    engines = list(_engines)
+    for engine in engines:
+        engine.stop()
+    deadline = time.monotonic() + 2.0  # for all together: one that hangs is left behind
+    for engine in engines:
+        engine.close(max(deadline - time.monotonic(), 0.0))
 
 
 def _forget_all_after_fork() -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Subscription"]
 
-MAX_BATCH = 8192  # events of a batch: 0.4 MB, and a subscriber that is far behind still gets a turn now and then
+MAX_BATCH = 8192  # events of a batch: 0.3 MB, and a subscriber that is far behind still gets a turn now and then
+MAX_TOKENS = 1 << 20  # of a batch, where a block has more than 128
 
 
 class Subscription:
@@ -109,7 +110,7 @@ class Subscription:
         if not self._is_open:
             self._is_open = True
             self._attempt(lambda: self.manager.open(pool))
-        batch = pool.read_events(self.next, MAX_BATCH)
+        batch = pool.read_events(self.next, self._max_batch(pool))
         if self._begins_with_snapshot or (batch.missed and self.manager.wants_snapshots):
             missed = batch.missed
             batch = pool.snapshot()
@@ -121,6 +122,10 @@ class Subscription:
             self.missed += batch.missed
         self._deliver(batch)
         return True
+
+    @staticmethod
+    def _max_batch(pool: BlockPool) -> int:
+        return max(1, min(MAX_BATCH, MAX_TOKENS // pool.block_size)) if pool.event_tokens else MAX_BATCH
 
     def _deliver(self, batch: EventBatch) -> None:
         self.next = batch.next
@@ -154,6 +159,12 @@ class Subscription:
         """Close the manager, which may hold something even if nothing was ever delivered to it."""
         self._attempt(self.manager.close)
         self._is_ending = True
+        self._ended.set()
+
+    def forget_after_fork(self) -> None:
+        """In a forked child: what is delivered is delivered in the parent."""
+        self._is_ending = True
+        self._ended = threading.Event()
         self._ended.set()
 
     @property
