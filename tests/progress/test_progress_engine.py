@@ -397,6 +397,24 @@ def test_a_close_is_heard_at_whatever_moment_it_comes():
         sys.setswitchinterval(interval)
 
 
+def test_a_close_in_the_middle_of_a_round_is_heard_after_it():
+    entered, leave = threading.Event(), threading.Event()
+    pool = BlockPool(8, event_capacity=8)
+    subscription = pool.subscribe(lambda batch: None)
+
+    def wait_once(of):
+        if not entered.is_set():
+            entered.set()
+            assert leave.wait(PATIENCE)
+        return False
+
+    pool.progress_engine.add_chore(wait_once)
+    assert entered.wait(PATIENCE)
+    pool.close(timeout=0)
+    leave.set()
+    assert subscription.close(PATIENCE)
+
+
 def test_threads_that_come_first_together_get_one_engine():
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

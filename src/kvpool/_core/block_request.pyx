@@ -119,6 +119,7 @@ cdef class BlockRequest:
 
 def collect_requests(BlockPool pool not None, Bell bell not None):
     """Return the requests that got their blocks and wait at this bell, oldest first; from now on it rings anew."""
+    bell.silence()
     cdef kvp_waiter *first = pool.collect(bell)
     cdef kvp_waiter *waiter = first
     cdef list requests

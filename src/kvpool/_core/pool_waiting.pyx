@@ -46,8 +46,7 @@ cdef class PoolWaiting(PoolCore):
         kvp_shared_pool_leave(self.shared)
 
     cdef kvp_waiter *collect(self, Bell bell) noexcept:
-        """Those who were granted and wait at this bell, oldest first."""
-        kvp_bell_silence(&bell.bell)
+        """Those who were granted and wait at this bell, oldest first. The bell was silenced before."""
         kvp_shared_pool_enter(self.shared)
         cdef kvp_waiter *first = kvp_shared_pool_collect(self.shared, &bell.bell)
         kvp_shared_pool_leave(self.shared)

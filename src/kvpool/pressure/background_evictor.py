@@ -62,8 +62,9 @@ class BackgroundEvictor:
         self._engine.call_later(math.inf, self._end)  # that is, when the pool is closed or gone
 
     def _wake(self) -> None:
-        self._is_idle = False
-        self._engine.ring()
+        if not self._is_stopped:
+            self._is_idle = False
+            self._engine.ring()
 
     def _refill(self, pool: BlockPool) -> bool:
         """Evict a batch; return whether there is more to do."""
