@@ -33,9 +33,12 @@ C_LAYERS = [
         "expiry_heap",
         "hint_table",
         "protection",
+        "layout",
+        "block_memory",
+        "arena",
     }
     | {"hash_index", "priority_buckets", "stats", "lease"},
-    {"prefix_search", "hash_ring", "reuse_sampler"},
+    {"prefix_search", "hash_ring", "reuse_sampler", "block_copy", "block_checksum", "scrub_ledger"},
     {"policy"},
     {"eviction"},
     {"namespaces"},
@@ -54,7 +57,7 @@ POOL_PARTS |= {"pool_snapshot"}
 PYTHON_LAYERS = [
     {"errors", "types", "policies", "events"},
     {"_core", "tokens", "progress"},
-    {"pressure", "prefetch", "metrics", "aio"},
+    {"pressure", "prefetch", "metrics", "aio", "storage"},
     {"__init__"},
     {"replay", "testing", "diagnosis"},
     {"report"},

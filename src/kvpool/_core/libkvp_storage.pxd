@@ -1,0 +1,68 @@
+# What:      the C core's names for the memory of blocks; csrc/include/kvp has their documentation.
+# Cost:      none.
+# Ownership: as in the headers.
+# Locking:   as in the headers.
+# Errors:    as in the headers.
+
+from libc.stdint cimport int32_t, uint64_t
+
+from kvpool._core.libkvp cimport kvp_status
+
+
+cdef extern from "kvp/status.h" nogil:
+    const kvp_status KVP_TOO_LARGE
+    const kvp_status KVP_NO_SUCH
+    const kvp_status KVP_OVERLAP
+
+
+cdef extern from "kvp/layout.h" nogil:
+    ctypedef enum kvp_layout_kind:
+        KVP_LAYOUT_CONTIGUOUS
+        KVP_LAYOUT_LAYER_BLOCKS
+        KVP_LAYOUT_LAYER_OUTERS
+        KVP_LAYOUT_SEPARATE
+
+    ctypedef struct kvp_layout_config:
+        uint64_t num_blocks
+        uint64_t num_layers
+        uint64_t outer_dim
+        uint64_t page_size
+        uint64_t inner_dim
+        uint64_t item_size
+        uint64_t alignment
+        kvp_layout_kind kind
+
+    ctypedef struct kvp_layout:
+        kvp_layout_config config
+        uint64_t region_bytes
+        uint64_t region_stride
+        uint64_t block_stride
+        uint64_t layer_stride
+        uint64_t outer_stride
+        uint64_t layer_parts
+        uint64_t outer_parts
+        uint64_t num_parts
+        uint64_t part_bytes
+
+    kvp_status kvp_layout_init(kvp_layout *self, const kvp_layout_config *config, const char **product)
+    const char *kvp_layout_check(const kvp_layout *self)
+    uint64_t kvp_layout_block_bytes(const kvp_layout *self)
+    uint64_t kvp_layout_part(const kvp_layout *self, uint64_t layer, uint64_t outer)
+    uint64_t kvp_layout_offset(const kvp_layout *self, uint64_t block, uint64_t layer, uint64_t outer)
+
+
+cdef extern from "kvp/block_memory.h" nogil:
+    ctypedef struct kvp_block_memory:
+        kvp_layout layout
+        char **bases
+
+    ctypedef struct kvp_piece:
+        char *start
+        uint64_t bytes
+
+    kvp_status kvp_block_memory_init(kvp_block_memory *self, const kvp_layout *layout, const uint64_t *bases)
+    void kvp_block_memory_destroy(kvp_block_memory *self)
+    uint64_t kvp_block_memory_pieces(const kvp_block_memory *self, uint64_t block, kvp_piece *pieces,
+                                     uint64_t capacity)
+    const char *kvp_block_memory_check(const kvp_block_memory *self)
+    char *kvp_block_memory_at(const kvp_block_memory *self, uint64_t block, uint64_t layer, uint64_t outer)
