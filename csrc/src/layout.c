@@ -95,8 +95,8 @@ const char *kvp_layout_check(const kvp_layout *self) {
                     self->region_stride - self->region_bytes < config->alignment &&
                     self->region_stride % config->alignment == 0,
                 "the stride of regions is not their bytes, rounded up");
-    kvp_layout expected = {.config = self->config, .region_bytes = self->region_bytes,
-                           .region_stride = self->region_stride};
+    kvp_layout expected = {
+        .config = self->config, .region_bytes = self->region_bytes, .region_stride = self->region_stride};
     set_strides(&expected);
     KVP_REQUIRE(self->block_stride == expected.block_stride && self->layer_stride == expected.layer_stride &&
                     self->outer_stride == expected.outer_stride,
