@@ -47,10 +47,13 @@ C_LAYERS = [
     {"sequence_batch"},
     {"lock", "bell", "waiter", "latency"},
     {"shared_pool"},
+    {"anchor", "keeper"},
+    {"tether"},
+    {"tensor"},
 ]
 # pool.h is one subject in several sources.
 POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset", "pool_retention"}
-POOL_PARTS |= {"pool_snapshot"}
+POOL_PARTS |= {"pool_snapshot", "pool_views"}
 
 # Parts of kvpool, lowest first; a module imports from its own layer and from those before it. __init__ is the public
 # face, `from kvpool import BlockPool`.
