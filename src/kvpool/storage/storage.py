@@ -12,7 +12,10 @@ from kvpool.storage.layout import Layout
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Storage"]
+__all__ = ["BASE_ALIGNMENT", "Storage"]
+
+# Of every part: what the consumers of DLPack expect.
+BASE_ALIGNMENT = 256
 
 
 class Storage:
