@@ -18,6 +18,12 @@ void kvp_keeper_unshare(kvp_keeper *self) {
         self->let_go(self);
 }
 
+void kvp_keeper_stack_push(kvp_keeper_stack *self, kvp_keeper *keeper) {
+    keeper->next = atomic_load_explicit(&self->first, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak(&self->first, &keeper->next, keeper))
+        ;
+}
+
 const char *kvp_keeper_check(const kvp_keeper *self) {
     KVP_REQUIRE(atomic_load(&self->shares) > 0, "memory that nobody shares is still kept");
     KVP_REQUIRE(self->owner && self->let_go, "a keeper keeps nothing");

@@ -24,6 +24,11 @@ typedef struct kvp_keeper {
     _Atomic uint32_t shares;
 } kvp_keeper;
 
+/* Keepers that were let go where their owners could not be given up at once. All zero is one of none. */
+typedef struct kvp_keeper_stack {
+    _Atomic(kvp_keeper *) first; /* owned; linked by `next` */
+} kvp_keeper_stack;
+
 /* One share. Takes over the owner. NULL without memory: nothing was taken. */
 kvp_keeper *kvp_keeper_new(void *owner, void (*let_go)(kvp_keeper *self));
 
@@ -37,6 +42,14 @@ void kvp_keeper_unshare(kvp_keeper *self);
 /* Views that are there beside the storage. */
 static inline uint32_t kvp_keeper_views(kvp_keeper *self) {
     return atomic_load(&self->shares) - 1;
+}
+
+/* From any thread. Cannot fail. */
+void kvp_keeper_stack_push(kvp_keeper_stack *self, kvp_keeper *keeper);
+
+/* All of them, newest first; they are the caller's. NULL: there is none. */
+static inline kvp_keeper *kvp_keeper_stack_take(kvp_keeper_stack *self) {
+    return atomic_load(&self->first) ? atomic_exchange(&self->first, NULL) : NULL;
 }
 
 /* Free a keeper that was let go. */

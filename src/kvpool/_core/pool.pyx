@@ -13,7 +13,7 @@ from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
-from kvpool._core.pool_lookups cimport PoolLookups
+from kvpool._core.pool_memory cimport PoolMemory
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport new_scattered_blocks
@@ -27,7 +27,7 @@ from kvpool.types.admission import Admission
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class BlockPool(PoolLookups):
+cdef class BlockPool(PoolMemory):
     """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
 
     Parameters
@@ -70,6 +70,8 @@ cdef class BlockPool(PoolLookups):
     max_namespaces : int, default 0
         Tenants that :meth:`namespace` can make, in [0, 255]. Takes 5 KB for each, and with a policy other than LRU what
         that takes; not with a policy of your own.
+    storage : Storage, optional
+        The memory of the blocks; see :meth:`attach_storage`.
     name : str, default ""
         For people who look at several pools.
 
@@ -82,7 +84,8 @@ cdef class BlockPool(PoolLookups):
 
     Notes
     -----
-    The pool is safe to use from several threads. It keeps blocks' identities, not their memory.
+    The pool is safe to use from several threads. It keeps blocks' identities; their memory
+    is a storage's, which it neither reads nor writes.
 
     Examples
     --------
@@ -100,7 +103,7 @@ cdef class BlockPool(PoolLookups):
     def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=None,
                   event_manager=None, event_tokens=None, event_interval=0.01, eviction="lru", ghost_factor=4,
                   max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7, on_pressure=None, reuse_sampling=0.0,
-                  max_namespaces=0, pool_metrics=None, name=""):
+                  max_namespaces=0, pool_metrics=None, storage=None, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
         cdef kvp_policy_kind policy = self.set_policy(eviction)
@@ -125,6 +128,8 @@ cdef class BlockPool(PoolLookups):
         self.set_events(event_capacity, event_tokens, event_interval, event_manager)
         self.create(blocks, duplicates == "keep", self.event_capacity, self.block_size if self.event_tokens else 0,
                     policy, ghosts, self.has_chooser, self.reuse_sampling, self.max_namespaces, os.urandom(16))
+        if storage is not None:
+            self.attach_storage(storage)
         if event_manager is not None:
             self.need_engine().subscribe(event_manager, 0, False)
         if pool_metrics is not None:

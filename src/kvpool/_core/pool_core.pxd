@@ -10,6 +10,7 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
+from kvpool._core.attachment cimport Attachment
 from kvpool._core.libkvp cimport (kvp_anchor, kvp_candidate, kvp_identity, kvp_latency, kvp_lease, kvp_policy_kind,
                                   kvp_pool, kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment,
                                   kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
@@ -68,6 +69,7 @@ cdef class PoolCore:
     cdef bint is_awake             # it was called, and evict_ahead was not since
     cdef bint has_chooser          # a policy outside the core is asked before blocks are evicted
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
+    cdef Attachment attachment     # kept alive; the memory of the blocks; None: the pool knows of none
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, uint32_t event_tokens,
                     kvp_policy_kind policy, uint32_t ghost_factor, bint keeps_facts, double reuse_sampling,
