@@ -86,6 +86,7 @@ TESTS_WITHOUT_A_PACKAGE = {
     "threads": "one pool from many threads",
     "sequences": "requests, and batches of them",
     "examples": "what examples/ has",
+    "views": "what other libraries see of the memory of blocks",
     "typing": "files that must type-check",
     "packaging": "sdist and wheel",
     "reference": "the page of the reference design",

@@ -61,12 +61,11 @@ DLManagedTensorVersioned *kvp_tensor_export(const kvp_tensor *self, kvp_tether *
     if (!out)
         return NULL;
     kvp_tether_share(tether);
-    out->managed =
-        (DLManagedTensorVersioned){.version = {.major = DLPACK_MAJOR_VERSION, .minor = DLPACK_MINOR_VERSION},
-                                   .manager_ctx = tether,
-                                   .deleter = end_versioned,
-                                   .flags = self->is_readonly ? DLPACK_FLAG_BITMASK_READ_ONLY : 0,
-                                   .dl_tensor = describe(self, out->dims)};
+    out->managed = (DLManagedTensorVersioned){.version = {.major = DLPACK_MAJOR_VERSION, .minor = DLPACK_MINOR_VERSION},
+                                              .manager_ctx = tether,
+                                              .deleter = end_versioned,
+                                              .flags = self->is_readonly ? DLPACK_FLAG_BITMASK_READ_ONLY : 0,
+                                              .dl_tensor = describe(self, out->dims)};
     return &out->managed;
 }
 
@@ -81,7 +80,8 @@ DLManagedTensor *kvp_tensor_export_legacy(const kvp_tensor *self, kvp_tether *te
 }
 
 const char *kvp_tensor_check(const kvp_tensor *self) {
-    KVP_REQUIRE(self->ndim >= 0 && self->ndim <= KVP_TENSOR_DIMS, "a tensor has more dimensions than there is room for");
+    KVP_REQUIRE(self->ndim >= 0 && self->ndim <= KVP_TENSOR_DIMS,
+                "a tensor has more dimensions than there is room for");
     for (int32_t i = 0; i < self->ndim; i++)
         KVP_REQUIRE(self->shape[i] >= 0, "a tensor has a negative extent");
     KVP_REQUIRE(kvp_tensor_size(self) > 0 || self->data == NULL, "a tensor without elements points somewhere");

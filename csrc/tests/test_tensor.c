@@ -26,7 +26,8 @@ KVP_TEST(a_tensor_that_goes_out_tells_all_that_is_known_of_it) {
         KVP_EXPECT(out->flags == (is_readonly ? DLPACK_FLAG_BITMASK_READ_ONLY : 0));
         const DLTensor *tensor = &out->dl_tensor;
         KVP_EXPECT(tensor->data == numbers && tensor->byte_offset == 0 && tensor->ndim == 2);
-        KVP_EXPECT(tensor->shape[0] == 2 && tensor->shape[1] == 3 && tensor->strides[0] == 12 && tensor->strides[1] == 4);
+        KVP_EXPECT(tensor->shape[0] == 2 && tensor->shape[1] == 3 && tensor->strides[0] == 12 &&
+                   tensor->strides[1] == 4);
         KVP_EXPECT(tensor->dtype.code == kDLInt && tensor->dtype.bits == 64 && tensor->dtype.lanes == 1);
         KVP_EXPECT(tensor->device.device_type == kDLCPU && tensor->device.device_id == 0);
         out->deleter(out);
@@ -86,14 +87,10 @@ KVP_TEST(contiguous_means_the_order_of_c_without_gaps) {
         int64_t shape[3], strides[3];
         bool expected;
     } cases[] = {
-        {0, {0}, {0}, true},
-        {1, {4}, {1}, true},
-        {1, {4}, {2}, false},
-        {1, {1}, {7}, true}, /* there is no second element to be elsewhere */
-        {2, {2, 3}, {3, 1}, true},
-        {2, {2, 3}, {4, 1}, false},
-        {2, {2, 3}, {1, 2}, false},
-        {3, {2, 1, 3}, {3, 99, 1}, true},
+        {0, {0}, {0}, true},        {1, {4}, {1}, true},
+        {1, {4}, {2}, false},       {1, {1}, {7}, true}, /* there is no second element to be elsewhere */
+        {2, {2, 3}, {3, 1}, true},  {2, {2, 3}, {4, 1}, false},
+        {2, {2, 3}, {1, 2}, false}, {3, {2, 1, 3}, {3, 99, 1}, true},
         {2, {0, 3}, {5, 7}, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -191,7 +191,8 @@ KVP_TEST(the_check_names_each_broken_invariant) {
     begin(true);
     kvp_lease *blocks = try_allocate(1);
     kvp_tether *view = view_of(blocks);
-    KVP_EXPECT_BROKEN_BY(view->anchor, NULL, kvp_tether_check(view), "a view holds blocks of no pool, or a pool for none");
+    KVP_EXPECT_BROKEN_BY(view->anchor, NULL, kvp_tether_check(view),
+                         "a view holds blocks of no pool, or a pool for none");
     KVP_EXPECT_BROKEN_BY(view->lease->is_live, false, kvp_tether_check(view), "a view holds no blocks any more");
     KVP_EXPECT_BROKEN_BY(keeper->owner, NULL, kvp_tether_check(view), "a keeper keeps nothing");
     atomic_store(&view->shares, 0);

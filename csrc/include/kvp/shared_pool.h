@@ -41,11 +41,11 @@ typedef struct kvp_shared_pool {
     kvp_lease *dead;               /* owned; given back under the lock, freed after unlock */
     kvp_waiter *first, *last;      /* borrowed; the queue */
     _Atomic uint64_t num_waiters;
-    kvp_bell *news;        /* borrowed; rung when an awaited event has come, or pressure was relieved; NULL: nobody's */
+    kvp_bell *news; /* borrowed; rung when an awaited event has come, or pressure was relieved; NULL: nobody's */
     _Atomic int32_t relief; /* held blocks at which a drop rings for news; -1: none */
     pthread_mutex_t outside;
-    kvp_waiter *sleeper; /* borrowed; whom a drop from outside wakes */
-    kvp_bell *listener;  /* borrowed; and which bell it rings, when relief is wanted */
+    kvp_waiter *sleeper;   /* borrowed; whom a drop from outside wakes */
+    kvp_bell *listener;    /* borrowed; and which bell it rings, when relief is wanted */
     uint64_t num_failures; /* calls that did not get the blocks they asked for */
     kvp_latency latency;
     kvp_pool pool;

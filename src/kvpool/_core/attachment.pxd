@@ -19,7 +19,7 @@ cdef class Attachment:
     cdef kvp_tensor region         # of block 0, but for the address
     cdef int64_t item_size         # bytes
 
-    # Where n blocks are: each region for itself, or (layer < 0) all of a block. `spread` is the difference of their ids.
+    # Where n blocks are: a region of each, or (layer < 0) all of each. `spread` is the difference of their ids.
     cdef int locate(self, kvp_tensor *tensor, int32_t first, int64_t spread, uint32_t n, bint is_run, int64_t layer,
                     int64_t outer) except -1
     cdef int take(self, object storage, int32_t num_blocks, size_t block_size) except -1

@@ -2,12 +2,10 @@
 
 cimport cython
 from cpython.long cimport PyLong_AsLongLongAndOverflow
-from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from kvpool._core.block_memory cimport BlockMemory
 from kvpool._core.libkvp_storage cimport kvp_block_memory_at, kvp_layout
 from kvpool._core.libkvp_views cimport (KVP_TENSOR_DIMS, kvp_keeper, kvp_keeper_free, kvp_keeper_new, kvp_keeper_stack,
                                         kvp_keeper_stack_push, kvp_keeper_stack_take, kvp_keeper_unshare,

@@ -1,10 +1,9 @@
 import sys
-from collections.abc import Callable
-from types import CapsuleType
 from typing import Any, NoReturn, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import CapsuleType
 
 __pyx_capi__: dict[str, object]
 

@@ -1,10 +1,9 @@
-from typing import Any, final
-
-__pyx_capi__: dict[str, object]
+from typing import Any, NoReturn, final
 
 @final
 class ExternalTensor:
-    def __init__(self, tensor: Any) -> None: ...
+    def __new__(cls, tensor: Any) -> ExternalTensor: ...
+    def __reduce__(self) -> NoReturn: ...
     @property
     def address(self) -> int: ...
     @property

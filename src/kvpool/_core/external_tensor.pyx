@@ -133,7 +133,7 @@ cdef class ExternalTensor:
             for i in range(len(self.shape) - 1, 0, -1):
                 strides[i - 1] = strides[i] * self.shape[i]
         if any([stride % dtype.itemsize for stride in strides]):
-            raise BufferError(f"strides = {tuple(strides)} are not multiples of the {dtype.itemsize} bytes of an element")
+            raise BufferError(f"strides = {tuple(strides)} are not multiples of an element of {dtype.itemsize} bytes")
         self.strides = tuple([stride // dtype.itemsize for stride in strides])
         self.dtype = (CODES[dtype.kind], 8 * dtype.itemsize)
         # The interface does not tell the device; objects that do have one tell it beside.

@@ -1,14 +1,11 @@
 from typing import Any
 
-from typing_extensions import disjoint_base
-
 from kvpool._core.block_view import BlockView
 from kvpool._core.pool_lookups import PoolLookups
 from kvpool.storage.external_storage import ExternalStorage
 from kvpool.storage.layout import Layout
 from kvpool.storage.storage import Storage
 
-@disjoint_base
 class PoolMemory(PoolLookups):
     @property
     def storage(self) -> Storage | None: ...

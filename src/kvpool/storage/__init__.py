@@ -3,6 +3,7 @@
 from kvpool.storage.block_checksums import BlockChecksums, block_checksums
 from kvpool.storage.dtype import DType
 from kvpool.storage.engines import flashinfer_layout, sglang_layout, vllm_layout
+from kvpool.storage.external_storage import ExternalStorage
 from kvpool.storage.fully_contiguous import FullyContiguous
 from kvpool.storage.host_storage import HostStorage
 from kvpool.storage.layer_separate import LayerSeparate
@@ -20,6 +21,7 @@ from kvpool.storage.storage import Storage
 __all__ = [
     "BlockChecksums",
     "DType",
+    "ExternalStorage",
     "FullyContiguous",
     "HostStorage",
     "LayerSeparate",
