@@ -66,7 +66,7 @@ def bench_layer_view_of_a_run(measure, n):
 
 @pytest.mark.parametrize("num_blocks", [1_000, 1_000_000])
 def bench_register_buffer(measure, num_blocks):
-    """The same for any number of blocks: nothing is done for one."""
+    """Take the same time for any number of blocks, since nothing is done for one."""
     layout = FullyContiguous(LayoutConfig(num_blocks, 32, 2, 16, 1024, dtype="float16"))
     tensor = Elsewhere(layout.part_shape)
     pool = BlockPool(num_blocks)
