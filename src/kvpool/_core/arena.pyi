@@ -3,8 +3,8 @@ from typing import NoReturn, final
 
 @final
 class Arena:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         nbytes: int,
         alignment: int = 256,
         *,
@@ -12,7 +12,7 @@ class Arena:
         is_writable: bool = True,
         huge_pages: bool = False,
         populate: bool = False,
-    ) -> None: ...
+    ) -> Arena: ...
     def __reduce__(self) -> NoReturn: ...
     def __len__(self) -> int: ...
     if sys.version_info >= (3, 12):

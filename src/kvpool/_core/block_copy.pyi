@@ -7,7 +7,11 @@ from kvpool._core.block_memory import BlockMemory
 _Runs = tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64], npt.NDArray[np.uint64]]
 
 def copy_memory(
-    source: BlockMemory, source_ids: object, destination: BlockMemory, destination_ids: object, threads: int | None = None
+    source: BlockMemory,
+    source_ids: object,
+    destination: BlockMemory,
+    destination_ids: object,
+    threads: int | None = None,
 ) -> None: ...
 def memory_copy_runs(
     source: BlockMemory, source_ids: object, destination: BlockMemory, destination_ids: object

@@ -11,8 +11,8 @@ from kvpool._core.block_memory cimport BlockMemory
 from kvpool._core.libkvp cimport KVP_OK
 from kvpool._core.libkvp_storage cimport (KVP_LAYOUT_CONTIGUOUS, KVP_OVERLAP, c_bool, kvp_block_copy,
                                           kvp_block_copy_prepare, kvp_block_copy_run, kvp_block_copy_runs,
-                                          kvp_block_memory, kvp_layout, kvp_layout_block_bytes, kvp_layout_config,
-                                          kvp_layout_init, kvp_run)
+                                          kvp_block_memory, kvp_block_memory_overlaps, kvp_layout,
+                                          kvp_layout_block_bytes, kvp_layout_config, kvp_layout_init, kvp_run)
 from kvpool._core.status cimport raise_status
 
 import os
@@ -20,7 +20,7 @@ import os
 cdef enum:
     MAX_THREADS = 64
     LONG_COPY = 1 << 16      # bytes from which the GIL is released
-    THREAD_SHARE = 16 << 20  # bytes that are worth another thread
+    THREAD_SHARE = 32 << 20  # bytes that are worth another thread
 
 
 cdef int check_sizes(const kvp_layout *source, const kvp_layout *target) except -1:
@@ -42,8 +42,6 @@ cdef int prepare(const kvp_block_copy *copy) except -1:
         return 0
     if status != KVP_OVERLAP:
         return raise_status(status, f"no memory to compare {copy.count} ids")
-    if copy.source.ids == NULL or copy.target.ids == NULL:
-        raise ValueError("the buffer is a part of the storage's memory, or an id is named twice")
     block = copy.target.ids[at] if is_target else copy.source.ids[at]
     if not is_target:
         raise ValueError(f"source_ids[{at}] = {block} is among destination_ids, too, and the memory is the same")
@@ -173,6 +171,8 @@ cdef int move_packed(BlockMemory memory, ids, buffer, bint is_gather, object thr
         copy.source.ids = &own[0] if is_gather else NULL
         copy.target.memory = &packed if is_gather else &memory.memory
         copy.target.ids = NULL if is_gather else &own[0]
+        if kvp_block_memory_overlaps(&memory.memory, &packed):
+            raise ValueError("the buffer is a part of the storage's memory")
         prepare(&copy)
         run(&copy, threads)
     finally:

@@ -1,5 +1,5 @@
-# What:      the memory of a storage's blocks as the core sees it: where every region is, on which device, and what keeps
-#            it alive.
+# What:      the memory of a storage's blocks as the core sees it: where every region is, on which device, and what
+#            keeps it alive.
 # Cost:      one object and 8 bytes a part; nothing is kept for a block.
 # Ownership: keeps the owner of the memory alive, so whoever keeps this object may use the addresses. A storage that is
 #            closed lets go of it; the memory goes with the last one who has it.

@@ -3,19 +3,17 @@ from typing import NoReturn, final
 
 from kvpool._core.geometry import Geometry
 
-__pyx_capi__: dict[str, object]
-
 @final
 class BlockMemory:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         geometry: Geometry,
         bases: Iterable[int],
         owner: object,
         device: tuple[int, int] = (1, 0),
         is_writable: bool = True,
         is_host: bool = True,
-    ) -> None: ...
+    ) -> BlockMemory: ...
     def __reduce__(self) -> NoReturn: ...
     def address(self, block: int, layer: int, outer: int) -> int: ...
     @property

@@ -46,7 +46,9 @@ cdef class BlockMemory:
             raise ValueError(f"{len(addresses_given)} addresses are given for {num_parts} parts")
         self.geometry = geometry
         self.owner = owner
-        self.device = (parse_int(device[0], "device type", 0, 2**31 - 1), parse_int(device[1], "device id", 0, 2**31 - 1))
+        device_type, device_id = device
+        self.device = (parse_int(device_type, "device type", 0, 2**31 - 1),
+                       parse_int(device_id, "device id", 0, 2**31 - 1))
         self.is_writable = is_writable
         self.is_host = is_host
         addresses = <uint64_t *>malloc(num_parts * sizeof(uint64_t))

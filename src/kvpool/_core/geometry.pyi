@@ -1,14 +1,13 @@
 from typing import NoReturn, final
 
-__pyx_capi__: dict[str, object]
-
 def check_sizes(
     num_blocks: object, num_layers: object, outer_dim: object, page_size: object, inner_dim: object, alignment: object
 ) -> tuple[int, int, int, int, int, int]: ...
+
 @final
 class Geometry:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         kind: str,
         num_blocks: int,
         num_layers: int,
@@ -17,7 +16,7 @@ class Geometry:
         inner_dim: int,
         item_size: int,
         alignment: int,
-    ) -> None: ...
+    ) -> Geometry: ...
     def __reduce__(self) -> NoReturn: ...
     def locate(self, block: int, layer: int, outer: int) -> tuple[int, int]: ...
     @property

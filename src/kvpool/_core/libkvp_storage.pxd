@@ -68,6 +68,7 @@ cdef extern from "kvp/block_memory.h" nogil:
     void kvp_block_memory_destroy(kvp_block_memory *self)
     uint64_t kvp_block_memory_pieces(const kvp_block_memory *self, uint64_t block, kvp_piece *pieces,
                                      uint64_t capacity)
+    bint kvp_block_memory_overlaps(const kvp_block_memory *self, const kvp_block_memory *other)
     const char *kvp_block_memory_check(const kvp_block_memory *self)
     char *kvp_block_memory_at(const kvp_block_memory *self, uint64_t block, uint64_t layer, uint64_t outer)
 

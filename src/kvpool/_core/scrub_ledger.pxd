@@ -1,8 +1,8 @@
 # What:      whose bytes are in each block of a storage, and the filling of blocks before somebody else can read them.
 # Cost:      2 bytes a block, none under the rule "never"; a look at each id, and a memset for those that are dirty.
 # Ownership: owns the C ledger; keeps the memory alive.
-# Locking:   none, and never under the pool's lock. The entry of a block, like its bytes, belongs to who holds the block.
-# Errors:    MemoryError, and what a device's hook raises: then the blocks are still known to be dirty.
+# Locking:   none, and never under the pool's lock. The entry of a block, like its bytes, belongs to its holder.
+# Errors:    MemoryError, and what a device's hook raises; then the blocks are known to be dirty.
 
 from libc.stdint cimport int32_t, uint8_t
 

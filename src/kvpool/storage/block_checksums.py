@@ -39,8 +39,8 @@ def block_checksums(storage: Storage, ids: object) -> npt.NDArray[np.uint64]:
 class BlockChecksums:
     """Remembers what immutable blocks contain, and finds those that somebody wrote into.
 
-    What reads a block through DLPack could write as well: torch, for one, takes no notice of the read-only mark. 9 bytes
-    a block.
+    What reads a block through DLPack could write as well: torch, for one, takes no notice of the read-only mark. Takes
+    9 bytes a block.
 
     Parameters
     ----------
@@ -105,7 +105,8 @@ class BlockChecksums:
         else:
             places = as_ids(ids, "ids", self._storage.num_blocks)
             places = places[self._is_known[places]]
-        return places[block_checksums(self._storage, places) != self._sums[places]]
+        changed: npt.NDArray[np.int32] = places[block_checksums(self._storage, places) != self._sums[places]]
+        return changed
 
     def verify(self, ids: object = None) -> None:
         """Raise an error if one of these blocks, or of all, does not contain what it did.

@@ -14,7 +14,14 @@ __all__ = ["flashinfer_layout", "sglang_layout", "vllm_layout"]
 
 
 def _config(
-    num_blocks: int, num_layers: int, outer_dim: int, page_size: int, heads: int, head_dim: int, dtype: object, order: str
+    num_blocks: int,
+    num_layers: int,
+    outer_dim: int,
+    page_size: int,
+    heads: int,
+    head_dim: int,
+    dtype: object,
+    order: str,
 ) -> LayoutConfig:
     return LayoutConfig(
         num_blocks,
@@ -49,8 +56,8 @@ def vllm_layout(
         As vLLM calls them.
     dtype : str or dtype, default "bfloat16"
     blocks_first : bool, default False
-        False: ``(2, num_blocks, block_size, num_kv_heads, head_size)``. True: ``(num_blocks, 2, ...)``, as the FlashInfer
-        backend has it. What `get_kv_cache_shape` of the backend says decides.
+        False: ``(2, num_blocks, block_size, num_kv_heads, head_size)``. True: ``(num_blocks, 2, ...)``, as the
+        FlashInfer backend has it. What `get_kv_cache_shape` of the backend says decides.
     order : {"NHD", "HND"}, default "NHD"
         ``VLLM_KV_CACHE_LAYOUT``: HND has the heads before the tokens in memory.
     mla : bool, default False
@@ -83,7 +90,7 @@ def vllm_layout(
 def sglang_layout(
     size: int, num_layers: int, page_size: int, head_num: int, head_dim: int, dtype: object = "bfloat16"
 ) -> OuterSeparate:
-    """Return the layout of SGLang's ``MHATokenToKVPool``: ``k_buffer[layer]``, ``v_buffer[layer]`` in parts of their own.
+    """Return the layout of SGLang's ``MHATokenToKVPool``: a part for each ``k_buffer[layer]`` and ``v_buffer[layer]``.
 
     Each is ``(size + page_size, head_num, head_dim)``, a slot for each token. Block b has the slots
     ``[b * page_size, (b + 1) * page_size)``; block 0 is the page for padding, which SGLang hands out to nobody.

@@ -16,7 +16,7 @@ def _physical_bytes() -> int:
 
 
 class HostStorage(Storage):
-    """Memory of this process: zeroed, aligned to at least 256 bytes, each part a mapping of its own with a guard page behind.
+    """Memory of this process: zeroed, aligned to at least 256 bytes, each part a mapping with a guard page behind it.
 
     Parameters
     ----------

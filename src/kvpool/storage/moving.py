@@ -48,7 +48,7 @@ def copy_blocks(
     source_ids, destination_ids : array of integers, shape (n,), or sequence of int, or handle
         ``destination_ids[i]`` gets the content of ``source_ids[i]``. The caller holds these blocks.
     threads : int, optional
-        In [1, 64]; by default one for each 16 MiB, at most as many as the process has processors.
+        In [1, 64]; by default one for each 32 MiB, at most as many as the process has processors.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from kvpool.storage.layout import Layout
@@ -14,8 +15,7 @@ _CUDA_HOST = 3
 
 
 def _pin_with_torch(nbytes: int) -> tuple[int, Any]:
-    import torch
-
+    torch: Any = importlib.import_module("torch")
     if not torch.cuda.is_available():
         raise ImportError("torch is here, but it finds no CUDA device")
     tensor = torch.zeros(nbytes, dtype=torch.uint8, pin_memory=True)
@@ -23,8 +23,7 @@ def _pin_with_torch(nbytes: int) -> tuple[int, Any]:
 
 
 def _pin_with_cupy(nbytes: int) -> tuple[int, Any]:
-    import cupy
-
+    cupy: Any = importlib.import_module("cupy")
     if not cupy.cuda.is_available():
         raise ImportError("cupy is here, but it finds no CUDA device")
     memory = cupy.cuda.alloc_pinned_memory(nbytes)

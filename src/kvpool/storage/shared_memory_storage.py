@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-
-from _posixshmem import shm_open, shm_unlink
+from typing import Any
 
 from kvpool.storage.file_parts import file_bytes, map_parts, set_size
 from kvpool.storage.layout import Layout
 from kvpool.storage.storage import Storage
 
 __all__ = ["SharedMemoryStorage"]
+
+# The calls of the system, as the standard library's shared_memory module has them; that module itself would remove
+# memory when a process ends that has only attached to it.
+_posix: Any = importlib.import_module("_posixshmem")
 
 
 class SharedMemoryStorage(Storage):
@@ -45,14 +49,14 @@ class SharedMemoryStorage(Storage):
         self, layout: Layout, name: str | None = None, *, huge_pages: bool = True, populate: bool = True
     ) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
-        fd = os.memfd_create("kvpool") if name is None else shm_open(name, flags, mode=0o600)
+        fd = os.memfd_create("kvpool") if name is None else _posix.shm_open(name, flags, mode=0o600)
         try:
             set_size(fd, file_bytes(layout), reserve=populate)
             self._map(layout, fd, name, is_writable=True, huge_pages=huge_pages, populate=populate, is_zeroed=True)
         except BaseException:
             os.close(fd)
             if name is not None:
-                shm_unlink(name)
+                _posix.shm_unlink(name)
             raise
 
     @classmethod
@@ -76,7 +80,7 @@ class SharedMemoryStorage(Storage):
         """
         self = cls.__new__(cls)
         if isinstance(source, str):
-            fd, name = shm_open(source, os.O_RDWR if is_writable else os.O_RDONLY, mode=0o600), source
+            fd, name = _posix.shm_open(source, os.O_RDWR if is_writable else os.O_RDONLY, mode=0o600), source
         else:
             fd, name = os.dup(source), None
         try:
@@ -98,9 +102,7 @@ class SharedMemoryStorage(Storage):
         is_zeroed: bool,
     ) -> None:
         what = "the shared memory" if name is None else f"shared memory {name!r}"
-        arena, bases = map_parts(
-            layout, fd, what, is_writable=is_writable, huge_pages=huge_pages, populate=populate
-        )
+        arena, bases = map_parts(layout, fd, what, is_writable=is_writable, huge_pages=huge_pages, populate=populate)
         super().__init__(layout, bases, arena, is_writable=is_writable, is_zeroed=is_zeroed)
         self.name = name
         self._fd: int | None = fd
@@ -129,7 +131,7 @@ class SharedMemoryStorage(Storage):
         """
         if self.name is None:
             raise ValueError("the shared memory has no name")
-        shm_unlink(self.name)
+        _posix.shm_unlink(self.name)
 
     def close(self) -> None:
         """Let go of the memory, and close the descriptor. The name stays."""
