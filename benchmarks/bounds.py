@@ -21,7 +21,8 @@ import numpy as np
 from machine import aligned_table, machine, machine_line
 from workloads import BLOCK_SIZE, Hashes, draws, filled_pool, now, prefixes, random_hashes, tokens
 
-from kvpool import BlockPool, SequenceBatch, sequence_hashes
+from kvpool import BlockPool, ImmutableBlock, SequenceBatch, sequence_hashes
+from kvpool.storage import HostStorage, LayerSeparate, LayoutConfig
 
 POOL = 100_000
 MILLION = 1_000_000
@@ -218,6 +219,40 @@ def decode_step(rows: int, repetitions: int) -> float:
     return median_of(min(repetitions, 40), run)
 
 
+def viewed_block() -> ImmutableBlock:
+    """Return a block whose memory can be seen."""
+    layout = LayerSeparate(LayoutConfig(64, 4, 2, BLOCK_SIZE, 64, dtype="float16"))
+    pool = BlockPool(64, BLOCK_SIZE, storage=HostStorage(layout))
+    return pool.register_blocks(pool.allocate_blocks(1), [1])[0]
+
+
+def layer_view(repetitions: int) -> float:
+    """Return ns for a view of a block's layer, made and dropped."""
+    view = viewed_block().layer_view
+
+    def run() -> float:
+        start = now()
+        for _ in range(2000):
+            view(0, 0)
+        return (now() - start) / 2000
+
+    return median_of(repetitions, run)
+
+
+def take_in(repetitions: int) -> float:
+    """Return ns for an array of such a view, made and dropped."""
+    view = viewed_block().layer_view(0, 0)
+    from_dlpack = np.from_dlpack
+
+    def run() -> float:
+        start = now()
+        for _ in range(2000):
+            from_dlpack(view)
+        return (now() - start) / 2000
+
+    return median_of(repetitions, run)
+
+
 def construct(repetitions: int) -> float:
     """Return ms for a pool of a million blocks."""
 
@@ -278,6 +313,8 @@ def measure(repetitions: int) -> Iterator[Row]:
     yield Row("cold prompt of 32,768 tokens, open", cold_request(repetitions), 60, "us a request")
     for rows in (256, 1024):
         yield Row(f"decode step of {rows} rows", decode_step(rows, repetitions), 40, "ns a row")
+    yield Row("view of a block's layer", layer_view(repetitions), 300, "ns a call")
+    yield Row("np.from_dlpack of a view", take_in(repetitions), 700, "ns a call")
 
 
 def main() -> None:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from kvpool import BlockPool
+from kvpool.storage import HostStorage, LayerSeparate, LayoutConfig, copy_blocks
+
 __all__ = ["PagedTransformer", "choose"]
 
 Array = npt.NDArray[np.float64]
@@ -21,6 +24,11 @@ class PagedTransformer:
         Of the KV cache. What was never written is not a number, so that reading it shows.
     seed : int
         Of the weights: the same seed makes the same model.
+
+    Attributes
+    ----------
+    storage : HostStorage
+        The memory of the KV cache.
     """
 
     vocabulary = 48
@@ -36,9 +44,19 @@ class PagedTransformer:
         self.positions = rng.normal(size=(self.longest, self.width))
         self.weights = rng.normal(size=(self.layers, 4, self.width, self.width)) / np.sqrt(self.width)
         self.output = rng.normal(size=(self.width, self.vocabulary))
-        shape = (self.layers, num_blocks * block_size, self.heads, self.width // self.heads)
-        self.keys = np.full(shape, np.nan)
-        self.values = np.full(shape, np.nan)
+        sizes = LayoutConfig(
+            num_blocks, self.layers, 2, block_size, self.width, dtype="float64", num_heads=self.heads, alignment=64
+        )
+        self.storage = HostStorage(LayerSeparate(sizes))
+        self.caches: list[tuple[Array, Array]] = []
+
+    def attach(self, pool: BlockPool) -> None:
+        """Have the blocks of a pool in the model's memory, and see it as arrays (blocks, tokens, heads, head size)."""
+        pool.attach_storage(self.storage)
+        for layer in range(self.layers):
+            keys, values = (np.from_dlpack(pool.layer_view(layer, outer)) for outer in range(2))
+            keys[:] = values[:] = np.nan
+            self.caches.append((keys, values))
 
     def forward(self, token_ids: Sequence[int], first: int, block_table: npt.NDArray[np.int32]) -> Array:
         """Compute tokens that stand at `first` and behind, write their KV, and return their logits.
@@ -57,16 +75,15 @@ class PagedTransformer:
         """
         count = len(token_ids)
         positions = np.arange(first + count)
-        slots = block_table[positions // self.block_size].astype(np.int64) * self.block_size
-        slots += positions % self.block_size
+        slots = (block_table[positions // self.block_size], positions % self.block_size)
+        new_slots = (slots[0][first:], slots[1][first:])
         is_later = positions[None, :] > positions[first:, None]
         hidden = self.embedding[np.asarray(token_ids)] + self.positions[first : first + count]
-        for layer in range(self.layers):
-            queries, keys, values, mix = self.weights[layer]
+        for (queries, keys, values, mix), (all_keys, all_values) in zip(self.weights, self.caches, strict=True):
             split = (count, self.heads, self.width // self.heads)
-            self.keys[layer, slots[first:]] = (hidden @ keys).reshape(split)
-            self.values[layer, slots[first:]] = (hidden @ values).reshape(split)
-            seen_keys, seen_values = self.keys[layer, slots], self.values[layer, slots]
+            all_keys[new_slots] = (hidden @ keys).reshape(split)
+            all_values[new_slots] = (hidden @ values).reshape(split)
+            seen_keys, seen_values = all_keys[slots], all_values[slots]
             scores = np.einsum("nhd,mhd->hnm", (hidden @ queries).reshape(split), seen_keys)
             scores = np.where(is_later, -np.inf, scores / np.sqrt(split[2]))
             scores = np.exp(scores - scores.max(axis=2, keepdims=True))
@@ -77,10 +94,7 @@ class PagedTransformer:
 
     def copy_blocks(self, pairs: npt.NDArray[np.int32]) -> None:
         """Copy the KV of the first block of each pair to the second."""
-        offsets = np.arange(self.block_size)
-        for source, destination in pairs.astype(np.int64) * self.block_size:
-            self.keys[:, destination + offsets] = self.keys[:, source + offsets]
-            self.values[:, destination + offsets] = self.values[:, source + offsets]
+        copy_blocks(self.storage, pairs[:, 0], self.storage, pairs[:, 1])
 
 
 def choose(logits: Array, rank: int = 0) -> int:

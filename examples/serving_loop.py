@@ -43,7 +43,9 @@ class Request:
 
 def generate_alone(model: PagedTransformer, request: Request) -> list[int]:
     """Return what the model generates for a request without a cache: all is computed again for each token."""
-    table = np.arange(model.longest // model.block_size, dtype=np.int32)
+    if not model.caches:
+        model.attach(BlockPool(model.storage.num_blocks, model.block_size))
+    table = np.arange(model.storage.num_blocks, dtype=np.int32)
     tokens = list(request.prompt)
     for step in range(request.max_tokens):
         logits = model.forward(tokens, 0, table)
@@ -57,7 +59,7 @@ class ServingLoop:
     Parameters
     ----------
     model : PagedTransformer
-        Whose KV has as many blocks as the pool.
+        Whose KV has as many blocks as the pool, which gets them as its memory.
     pool : BlockPool
     max_running : int
         Requests that decode at the same time.
@@ -70,6 +72,7 @@ class ServingLoop:
     def __init__(
         self, model: PagedTransformer, pool: BlockPool, *, max_running: int = 4, chunk: int = 16, drafts: int = 0
     ) -> None:
+        model.attach(pool)
         self.model = model
         self.pool = pool
         self.chunk = chunk

@@ -34,9 +34,12 @@ C_LAYERS = [
         "hint_table",
         "protection",
         "foresight",
+        "layout",
+        "block_memory",
+        "arena",
     }
     | {"hash_index", "priority_buckets", "stats", "lease"},
-    {"prefix_search", "hash_ring", "reuse_sampler"},
+    {"prefix_search", "hash_ring", "reuse_sampler", "block_copy", "block_checksum", "scrub_ledger"},
     {"policy"},
     {"eviction"},
     {"namespaces"},
@@ -45,17 +48,20 @@ C_LAYERS = [
     {"sequence_batch"},
     {"lock", "bell", "waiter", "latency"},
     {"shared_pool"},
+    {"anchor", "keeper"},
+    {"tether"},
+    {"tensor"},
 ]
 # pool.h is one subject in several sources.
 POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset", "pool_retention"}
-POOL_PARTS |= {"pool_snapshot"}
+POOL_PARTS |= {"pool_snapshot", "pool_views"}
 
 # Parts of kvpool, lowest first; a module imports from its own layer and from those before it. __init__ is the public
 # face, `from kvpool import BlockPool`.
 PYTHON_LAYERS = [
     {"errors", "types", "policies", "events"},
     {"_core", "tokens", "progress", "prefetch"},
-    {"pressure", "metrics", "aio"},
+    {"pressure", "metrics", "aio", "storage"},
     {"__init__"},
     {"replay", "testing", "diagnosis"},
     {"report"},
@@ -81,6 +87,7 @@ TESTS_WITHOUT_A_PACKAGE = {
     "threads": "one pool from many threads",
     "sequences": "requests, and batches of them",
     "examples": "what examples/ has",
+    "views": "what other libraries see of the memory of blocks",
     "typing": "files that must type-check",
     "packaging": "sdist and wheel",
     "reference": "the page of the reference design",

@@ -26,7 +26,6 @@ const char *kvp_block_table_check(const kvp_block_table *self) {
     for (int32_t id = 0; id < self->num_blocks; id++) {
         const kvp_block *row = &self->rows[id];
         if (!kvp_block_is_registered(row)) {
-            KVP_REQUIRE(row->refs <= 1, "a block without identity has more than one owner");
             KVP_REQUIRE(row->children == 0, "a block without identity has children");
             KVP_REQUIRE(!row->is_indexed, "a block without identity is in the index");
             continue;

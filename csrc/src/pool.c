@@ -289,7 +289,7 @@ static kvp_status release_mutable(kvp_pool *self, kvp_lease *lease) {
         if (has_gone && gone[i])
             continue;
         const kvp_block *row = &self->table.rows[lease->ids[i]];
-        if (KVP_LIKELY(row->refs == 1 && !kvp_block_is_registered(row)))
+        if (KVP_LIKELY(row->refs > 0 && !kvp_block_is_registered(row)))
             kvp_give_back(self, lease->ids[i]);
         else
             status = KVP_CORRUPT;
@@ -337,7 +337,9 @@ kvp_status kvp_pool_release_hinted(kvp_pool *self, kvp_lease *lease, uint32_t hi
     kvp_eviction *order = kvp_order_of_space(self, lease->space);
     if (KVP_UNLIKELY(self->has_extras))
         kvp_eviction_begin_release(order, hint, self->now);
-    if (lease->is_sequence)
+    if (KVP_UNLIKELY(lease->is_view))
+        status = kvp_release_view(self, lease);
+    else if (lease->is_sequence)
         status = release_sequence(self, lease);
     else
         status = lease->is_mutable ? release_mutable(self, lease) : release_immutable(self, lease);

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#define OWNED 0x80000000u /* a lease that is not that of a view names it */
+
 /* Owners of each block: live leases that hold it themselves, and active children. */
 static const char *check_references(const kvp_pool *self, uint32_t *owners) {
     const kvp_block *rows = self->table.rows;
@@ -19,8 +21,11 @@ static const char *check_references(const kvp_pool *self, uint32_t *owners) {
                 continue;
             KVP_REQUIRE(id >= 0 && id < self->table.num_blocks, "a lease names what is not a block");
             bool has_identity = lease->is_sequence ? i < lease->registered : !lease->is_mutable;
-            KVP_REQUIRE(kvp_block_is_registered(&rows[id]) == has_identity,
+            KVP_REQUIRE(lease->is_view || kvp_block_is_registered(&rows[id]) == has_identity,
                         "a lease is of the wrong kind for its block");
+            KVP_REQUIRE(lease->is_view || has_identity || !(owners[id] & OWNED),
+                        "a block without identity has more than one owner");
+            owners[id] |= lease->is_view || has_identity ? 0 : OWNED;
             owners[id] += !lease->is_chain || i + 1 >= chained;
             held++;
         }
@@ -33,7 +38,7 @@ static const char *check_references(const kvp_pool *self, uint32_t *owners) {
         if (kvp_block_is_registered(&rows[id]) && rows[id].refs > 0 && kvp_block_parent(&rows[id]) != KVP_NO_BLOCK)
             owners[kvp_block_parent(&rows[id])]++;
     for (int32_t id = 0; id < self->table.num_blocks; id++)
-        KVP_REQUIRE(owners[id] == rows[id].refs, "a block's references are not those that hold it");
+        KVP_REQUIRE((owners[id] & ~OWNED) == rows[id].refs, "a block's references are not those that hold it");
     return NULL;
 }
 

@@ -64,15 +64,15 @@ static int32_t parent_of(const kvp_pool *self, const kvp_registration *registrat
     return KVP_NO_BLOCK;
 }
 
-/* The mutable block takes its hash and its place under the parent; false when it has none. The row is written as a
- * whole: bit fields set one by one and read together would have to wait for each other. */
+/* The mutable block takes its hash and its place under the parent; false when it has none. Views go on holding it. The
+ * row is written as a whole: bit fields set one by one and read together would have to wait for each other. */
 static bool give_identity(kvp_pool *self, int32_t id, uint64_t hash, int32_t parent, uint32_t level, bool is_indexed) {
     kvp_block *rows = self->table.rows;
     bool has_parent = parent != KVP_NO_BLOCK && KVP_LIKELY(rows[parent].children < KVP_MAX_CHILDREN);
     rows[id] = (kvp_block){.hash = hash,
                            .prev = KVP_NO_BLOCK,
                            .next = KVP_NO_BLOCK,
-                           .refs = 1,
+                           .refs = rows[id].refs,
                            .generation = rows[id].generation,
                            .lineage = has_parent ? parent + KVP_PARENT_BASE : KVP_ROOT,
                            .children = 0,

@@ -134,9 +134,10 @@ static inline void kvp_hold(kvp_pool *self, const kvp_lease *lease, uint32_t n) 
 /* Take back kvp_acquire_chain. KVP_OK, or KVP_CORRUPT, with nothing changed, when the last block was not held. */
 kvp_status kvp_let_go_chain(kvp_pool *self, const int32_t *ids, uint32_t n);
 
-/* A mutable block becomes empty. */
+/* A mutable block loses its owner, or a view of it. It becomes empty with the last of them. */
 static inline void kvp_give_back(kvp_pool *self, int32_t id) {
-    self->table.rows[id].refs = 0;
+    if (KVP_UNLIKELY(--self->table.rows[id].refs > 0))
+        return;
     kvp_free_list_push(&self->empty, id);
     if (KVP_UNLIKELY(self->namespaces != NULL))
         kvp_uncount_held(self, id);
@@ -248,6 +249,9 @@ void kvp_prepare_to_evict(kvp_pool *self);
 
 /* Make entries KVP_NO_BLOCK whose blocks are another namespace's, or more than it can hold; returns how many stay. */
 uint32_t kvp_leave_out_forbidden(const kvp_pool *self, int32_t space, int32_t *ids, uint32_t n);
+
+/* Give back what the lease of a view holds. KVP_OK, or KVP_CORRUPT when a block had no reference to give back. */
+kvp_status kvp_release_view(kvp_pool *self, const kvp_lease *lease);
 
 /* Evict the block that goes next in this order if its level is at most `highest`; else KVP_NO_BLOCK. It is empty then,
  * and the caller's. */

@@ -36,6 +36,14 @@ void kvp_waiter_wake(kvp_waiter *self) {
     kvp_bell_ring(bell);
 }
 
+/* Whoever answers a bell makes a call. That the bell was rung is not noted: its lock is not held. */
+void kvp_waiter_nudge(kvp_waiter *self) {
+    if (self->bell)
+        kvp_bell_write(self->bell);
+    else
+        sem_post(&self->wake);
+}
+
 void kvp_waiter_leave_bell(kvp_waiter *self) {
     if (!self->is_at_bell)
         return;

@@ -63,6 +63,22 @@ KVP_TEST(a_wrong_reference_is_named) {
     end_mixed();
 }
 
+KVP_TEST(a_second_owner_of_a_mutable_block_is_named) {
+    begin_mixed(false);
+    kvp_lease *other = allocate(1), *view = kvp_lease_new(1, false);
+    kvp_segment part = {fresh, 0, 1, 1};
+    KVP_EXPECT(kvp_pool_lend(&pool, &part, 0, view) == KVP_OK);
+    KVP_EXPECT_SOUND(CHECK());
+    view->is_view = false; /* as if it owned what it holds */
+    view->is_mutable = true;
+    BROKEN_BY(other->ids[0], fresh->ids[0], "a block without identity has more than one owner");
+    view->is_view = true;
+    view->is_mutable = false;
+    release(view);
+    release(other);
+    end_mixed();
+}
+
 KVP_TEST(a_wrong_list_of_leases_is_named) {
     begin_mixed(false);
     BROKEN_BY(pool.num_leases, 2, "the list of leases is longer than counted");
@@ -157,6 +173,7 @@ KVP_TEST(the_check_leaves_its_scratch_clear) {
 int main(void) {
     KVP_RUN(a_wrong_count_of_blocks_is_named);
     KVP_RUN(a_wrong_reference_is_named);
+    KVP_RUN(a_second_owner_of_a_mutable_block_is_named);
     KVP_RUN(a_wrong_list_of_leases_is_named);
     KVP_RUN(a_wrong_lineage_is_named);
     KVP_RUN(a_cached_block_that_is_lost_is_named);

@@ -1,6 +1,7 @@
 """The block pool of an LLM server's KV cache."""
 
 from kvpool._core.block_sequence import BlockSequence
+from kvpool._core.block_view import BlockView
 from kvpool._core.hashing import block_hashes, positional_lineage_hashes, sequence_hashes
 from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
@@ -24,6 +25,7 @@ from kvpool.errors import (
     PinLimitExceeded,
     ResetError,
     StaleHandle,
+    StorageInUse,
 )
 from kvpool.events import CallbackEventManager, EventManager, ListEventManager, NullEventManager
 from kvpool.policies import EVICTION_POLICIES, Candidate, Candidates, EvictionPolicy
@@ -66,6 +68,7 @@ __all__ = [
     "BlockSequence",
     "BlockState",
     "BlockTable",
+    "BlockView",
     "CallbackEventManager",
     "Candidate",
     "Candidates",
@@ -105,6 +108,7 @@ __all__ = [
     "ScatteredBlocks",
     "SequenceBatch",
     "StaleHandle",
+    "StorageInUse",
     "Subscription",
     "TokenBlock",
     "TokenBlockSequence",

@@ -17,6 +17,7 @@ __all__ = [
     "PinLimitExceeded",
     "ResetError",
     "StaleHandle",
+    "StorageInUse",
 ]
 
 
@@ -143,6 +144,28 @@ class ForeignHandle(BlockPoolError):
 
 class ResetError(BlockPoolError):
     """The pool cannot be reset while blocks are held."""
+
+
+class StorageInUse(BlockPoolError):
+    """A storage cannot be taken from the pool while views of its memory are alive.
+
+    Parameters
+    ----------
+    views : int
+        How many.
+
+    Attributes
+    ----------
+    views : int
+    """
+
+    def __init__(self, views: int) -> None:
+        self.views = views
+        super().__init__(views)
+
+    def __str__(self) -> str:
+        noun, verb = ("view", "is") if self.views == 1 else ("views", "are")
+        return f"{self.views} {noun} of the storage {verb} alive, as such or as an array made from it"
 
 
 class CorruptionError(BlockPoolError):

@@ -1,15 +1,7 @@
-"""Every section of the reference design's page has its counterpart, in the page's order, or says what is not yet.
-
-What the page shows and kvpool does not have yet is in `NOT_YET`, and a test keeps that table true.
-"""
+"""Every section of the reference design's page has its counterpart, in the page's order."""
 
 import ast
 from pathlib import Path
-from typing import NamedTuple
-
-import pytest
-
-import kvpool
 
 PAGE = Path(__file__).with_name("test_reference_page.py")
 
@@ -43,26 +35,6 @@ SECTIONS = [
 ]
 
 
-class Missing(NamedTuple):
-    """What a section shows that is not there yet, and the names that will be there when it is."""
-
-    reason: str
-    names: tuple[str, ...]
-
-
-NOT_YET = {
-    "Block Lifecycle Management / 3. Usage Phase": Missing(
-        "the pool knows block ids, not their memory: views come with storage",
-        (
-            "ImmutableBlock.layer_view",
-            "ImmutableBlock.block_view",
-            "MutableBlock.layer_view",
-            "MutableBlock.block_view",
-        ),
-    ),
-}
-
-
 def sections_run():
     """Return the section of each test of the page, in the order of the file."""
     functions = [node for node in ast.parse(PAGE.read_text()).body if isinstance(node, ast.FunctionDef)]
@@ -71,30 +43,3 @@ def sections_run():
 
 def test_every_section_runs_in_the_order_of_the_page():
     assert list(dict.fromkeys(sections_run())) == SECTIONS
-
-
-def test_what_does_not_run_is_named_as_not_yet():
-    assert set(NOT_YET) <= set(SECTIONS)
-
-
-@pytest.mark.parametrize("name", sorted({name for missing in NOT_YET.values() for name in missing.names}))
-def test_what_is_not_yet_is_absent_from_the_public_face(name):
-    assert not is_public(name), f"{name} exists: write its test and take it out of NOT_YET"
-
-
-@pytest.mark.parametrize("name", ["BlockPool", "BlockPool.usage_rate", "BlockPool(event_capacity=)"])
-def test_what_is_there_is_found_by_the_same_look(name):
-    assert is_public(name)
-
-
-def is_public(name):
-    """Whether the package has `Name`, `Name.attribute` or `Name(keyword=)`."""
-    if name.endswith("=)"):
-        owner, _, keyword = name[:-2].partition("(")
-        try:
-            getattr(kvpool, owner)(1, **{keyword: 0})
-        except TypeError as error:
-            return "unexpected keyword" not in str(error)
-        return True
-    owner, _, attribute = name.partition(".")
-    return hasattr(kvpool, owner) and (not attribute or hasattr(getattr(kvpool, owner), attribute))

@@ -28,6 +28,7 @@ from kvpool import (
     sequence_hashes,
 )
 from kvpool.metrics import BlockManagerMetrics
+from kvpool.storage import FullyContiguous, HostStorage, LayoutConfig
 
 
 @pytest.fixture
@@ -143,13 +144,17 @@ def test_registered_blocks_are_immutable_and_can_be_shared(pool):
 
 def test_matched_blocks_lead_to_the_data_that_was_put_there(pool):
     """Block Lifecycle Management / 3. Usage Phase"""
+    sizes = LayoutConfig(pool.num_blocks, num_layers=2, outer_dim=2, page_size=4, inner_dim=8, dtype="float32")
+    pool.attach_storage(HostStorage(FullyContiguous(sizes)))
     hashes = sequence_hashes(prompt(3), block_size=4)
-    layers = np.zeros((2, pool.num_blocks, 4))  # the caller's memory: layer, block, token
     mutable = pool.allocate_blocks(3)
-    layers[0, mutable.ids] = np.arange(12).reshape(3, 4)
+    for number, block in enumerate(mutable):
+        np.from_dlpack(block.layer_view(0, 0))[:] = number
+        np.from_dlpack(block.block_view())[1] = 10 + number
     pool.register_blocks(mutable, hashes).release()
     matched = pool.match_sequence_hashes(hashes)
-    assert [layers[0, block.id].tolist() for block in matched] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert [np.from_dlpack(block.layer_view(0, 0)).tolist() for block in matched] == [[[n] * 8] * 4 for n in range(3)]
+    assert [float(np.from_dlpack(block.block_view())[1].max()) for block in matched] == [10, 11, 12]
 
 
 def test_dropped_blocks_are_back_before_the_next_statement(pool):

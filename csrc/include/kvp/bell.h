@@ -5,7 +5,7 @@
  * Ownership: owns its descriptors; borrows the waiters that were granted while it rang.
  * Locking:   `is_rung` and `granted` are guarded by the pool's lock. The write is made under it as well: a bell is
  *            destroyed by who has taken the lock after nobody can ring it any more, and a write that came later could
- *            go to whoever has the descriptor by then. It never blocks.
+ *            go to whoever has the descriptor by then. It never blocks. A nudge writes under `outside` of the pool.
  * Errors:    kvp_bell_init: KVP_NO_MEMORY, when the system has no descriptor left.
  *
  * Invariants:

@@ -7,11 +7,12 @@
  *
  * Invariants, for every block b:
  *   state(b) = empty    <=>  refs == 0 and not registered
- *              mutable  <=>  refs == 1 and not registered
+ *              mutable  <=>  refs >= 1 and not registered
  *              active   <=>  refs >= 1 and registered
  *              cached   <=>  refs == 0 and registered
  *   children(b) = number of registered blocks whose parent is b
- *   refs(b)     = leases that hold b + active children of b             (registered b; a chain is held by its last)
+ *   refs(b)     = leases that hold b + active children of b             (a chain is held by its last)
+ *   of the leases that hold a mutable b, at most one is not that of a view
  *   parent(b) is registered whenever b is                               (a prefix is never broken)
  *   cached b    =>  b is linked into the list of its level, or parked with children(b) > 0
  */

@@ -47,6 +47,7 @@ typedef struct kvp_lease {
     bool is_chain;                 /* each block but the first is a child of the one before: only the last is held */
     bool is_sequence;              /* it has blocks of both kinds, and a table */
     bool is_pin;                   /* its blocks count as pinned */
+    bool is_view;                  /* its blocks are held beside their owner, who may register or release them */
     uint8_t space;                 /* namespace of its blocks */
     int32_t room[];                /* the ids without a table; then, if mutable, `gone` bytes */
 } kvp_lease;
@@ -85,6 +86,7 @@ static inline kvp_lease *kvp_lease_new(size_t n, bool is_mutable) {
     self->is_sequence = false;
     self->is_pin = false;
     self->ahead = 0;
+    self->is_view = false;
     self->space = 0;
     self->count = (uint32_t)n;
     self->held = 0;

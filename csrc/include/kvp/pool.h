@@ -177,6 +177,11 @@ void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n
 /* A further hold on these parts of live immutable leases, in order. KVP_STALE when one is not live. */
 kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease);
 
+/* Hold these blocks of a live lease, of whatever kind, for a view of their memory: they are not handed out to others
+ * before `lease` is released, whatever becomes of the lease they were lent from. KVP_STALE when that is not live or an
+ * entry is gone or names no block. */
+kvp_status kvp_pool_lend(kvp_pool *self, const kvp_segment *part, int64_t now, kvp_lease *lease);
+
 /* Move these parts of mutable leases into one. KVP_CONSUMED when an entry is gone or named twice: *at is its position.
  */
 kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now, kvp_lease *lease,

@@ -4,8 +4,9 @@
  * Cost:      one lock and one unlock for each call; a look at three fields for what waits.
  * Ownership: owns the pool and the lock; borrows waiters and bells; owns deferred leases from drop until they are freed.
  * Locking:   enter ... leave around every kvp_pool_* call. The lock protects the pool and all its structures, the
- *            fields of leases named there, the queue and the leases to be freed. Only `deferred` is touched without it,
- *            and is atomic.
+ *            fields of leases named there, the queue and the leases to be freed. `deferred`, `num_waiters` and `relief`
+ *            are read without it, and are atomic. `outside` guards whom a drop from outside the outer lock wakes; it
+ *            is held for the length of one post, and taken by those who hold the lock, never the other way round.
  * Errors:    kvp_shared_pool_init: KVP_NO_MEMORY.
  *
  * A finalizer must not wait: it would stop the world behind whatever thread holds the lock. So kvp_shared_pool_drop
@@ -13,9 +14,15 @@
  * Every leave looks at the stack again after unlocking, and goes back in if it can. So whoever unlocks last sees every
  * lease that was pushed before.
  *
+ * Where an outer lock stands for ours, a drop by somebody who does not hold that, as a tensor library's thread may be,
+ * must not try: kvp_shared_pool_drop_outside only pushes. The next call gives back what was pushed before it does
+ * anything else; those who sleep are woken to make one.
+ *
  * Invariants:
  *   deferred == NULL, or somebody holds the lock and will drain it in leave, or
- *                       a drop is between its push and its second try
+ *                       a drop is between its push and its second try, or
+ *                       it was pushed from outside, and nobody sleeps who has not been woken since
+ *   sleeper = first, and listener = news, but while they change
  *   a waiter is in the queue  <=>  is_queued;  then it is not granted, and its lease is not live
  *   the first waiter could not be served when the lock was last released
  */
@@ -33,9 +40,12 @@ typedef struct kvp_shared_pool {
     _Atomic(kvp_lease *) deferred; /* owned; dropped, not yet given back; newest first */
     kvp_lease *dead;               /* owned; given back under the lock, freed after unlock */
     kvp_waiter *first, *last;      /* borrowed; the queue */
-    uint64_t num_waiters;
-    kvp_bell *news;        /* borrowed; rung when an awaited event has come, or pressure was relieved; NULL: nobody's */
-    int32_t relief;        /* held blocks at which news are rung for; -1: none */
+    _Atomic uint64_t num_waiters;
+    kvp_bell *news; /* borrowed; rung when an awaited event has come, or pressure was relieved; NULL: nobody's */
+    _Atomic int32_t relief; /* held blocks at which news are rung for; -1: none */
+    pthread_mutex_t outside;
+    kvp_waiter *sleeper;   /* borrowed; whom a drop from outside wakes */
+    kvp_bell *listener;    /* borrowed; and which bell it rings, when relief is wanted */
     uint64_t num_failures; /* calls that did not get the blocks they asked for */
     kvp_latency latency;
     kvp_pool pool;
@@ -55,6 +65,20 @@ void kvp_shared_pool_leave_slowly(kvp_shared_pool *self);
 
 /* Give back a lease from a finalizer: never waits, never fails. Takes over the caller's share of it. */
 void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease);
+
+/* The same from any thread, also one that does not hold the outer lock: it takes effect with the next call, for which
+ * those who wait for blocks, or for relief, are woken. */
+void kvp_shared_pool_drop_outside(kvp_shared_pool *self, kvp_lease *lease);
+
+/* Ring this bell for news from now on; NULL: none. The lock is held. */
+void kvp_shared_pool_listen(kvp_shared_pool *self, kvp_bell *bell);
+
+/* Nobody calls any more: those who wait or listen are forgotten. What is dropped later, from outside, is kept on the
+ * stack until somebody settles. The lock is not held. */
+void kvp_shared_pool_abandon(kvp_shared_pool *self);
+
+/* Give back what was dropped, and free it. Nobody else knows the pool any more. */
+void kvp_shared_pool_settle(kvp_shared_pool *self);
 
 /* Join the queue. The lock is held. */
 void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter);

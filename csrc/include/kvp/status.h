@@ -18,6 +18,9 @@ typedef enum kvp_status {
     KVP_CONSUMED,   /* a block of the lease has been registered or given back already */
     KVP_FOREIGN,    /* what is asked for belongs to another namespace */
     KVP_FULL,       /* a structure has no room left within its bound */
+    KVP_TOO_LARGE,  /* a product of sizes is beyond 63 bits */
+    KVP_NO_SUCH,    /* a block id is not one of the structure's */
+    KVP_OVERLAP,    /* a block that is to be written is named twice, or read by the same call */
     KVP_CORRUPT     /* an internal count or link contradicts another */
 } kvp_status;
 

@@ -25,7 +25,7 @@ typedef struct kvp_waiter {
     bool is_queued;                 /* it is in the queue */
     bool is_granted;                /* the lease is live; it has left the queue */
     bool is_at_bell;                /* it is among those that its bell has */
-    sem_t wake;                     /* posted once, when granted */
+    sem_t wake;                     /* posted when granted, and for each nudge */
 } kvp_waiter;
 
 typedef enum kvp_wait_result { KVP_WOKEN, KVP_TIMED_OUT, KVP_INTERRUPTED } kvp_wait_result;
@@ -35,13 +35,16 @@ kvp_status kvp_waiter_init(kvp_waiter *self, kvp_lease *lease, uint64_t *evicted
 /* Not in the queue, and not at its bell. Cannot fail. */
 void kvp_waiter_destroy(kvp_waiter *self);
 
-/* Sleep until granted, until timeout nanoseconds have gone by (negative: no limit), or until a signal was handled in
+/* Sleep until granted or nudged, until timeout nanoseconds have gone by (negative: no limit), or until a signal was handled in
  * this thread. */
 kvp_wait_result kvp_waiter_wait(kvp_waiter *self, int64_t timeout);
 
 /* It has its blocks and has left the queue: wake who waits. The lock is held, because the waiter may only go away after
  * its owner has taken it. */
 void kvp_waiter_wake(kvp_waiter *self);
+
+/* Wake who waits to make a call, since what it waits for may have come without one. It is in the queue. */
+void kvp_waiter_nudge(kvp_waiter *self);
 
 /* Take it from its bell, if it is there. The lock is held. */
 void kvp_waiter_leave_bell(kvp_waiter *self);

@@ -61,3 +61,8 @@ def as_seconds(value, name):
     """Return a number of seconds, at least 0, as a float; inf for more than nine thousand million."""
     cdef int64_t nanoseconds = parse_seconds(value, name, True)
     return float("inf") if nanoseconds == INT64_MAX else nanoseconds * 1e-9
+
+
+def as_int(value, name, low, high):
+    """Return an int in [low, high] (no bound if None); a bool is taken for a mistake."""
+    return parse_int(value, name, low, high)

@@ -13,6 +13,7 @@ cdef class ImmutableBlock(Handle):
     cdef object hash_cache   # int once asked for
 
     cdef kvp_lease *held_lease(self) except NULL
+    cdef object view(self, object layer, object outer)
 
 
 # A handle for a live lease of one block. Takes over the lease.

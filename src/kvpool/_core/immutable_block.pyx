@@ -3,8 +3,9 @@
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
+from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle
-from kvpool._core.libkvp cimport kvp_lease
+from kvpool._core.libkvp cimport kvp_lease, kvp_segment
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.weak_block cimport new_weak_block
 
@@ -74,6 +75,46 @@ cdef class ImmutableBlock(Handle):
         if not self.pool.read_hashes(self.held_lease(), &sequence_hash):
             raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
         return new_weak_block(self.pool, self.held_lease().ids[0], generation, sequence_hash)
+
+    cdef object view(self, object layer, object outer):
+        cdef kvp_segment part
+        part.lease = self.held_lease()
+        part.offset = 0
+        part.stride = 1
+        part.count = 1
+        return view_blocks(self.pool, &part, False, layer, outer, True, StaleHandle)
+
+    def layer_view(self, layer, outer=0):
+        """Return the block's memory of one layer, without a copy.
+
+        Parameters
+        ----------
+        layer : int
+        outer : int, default 0
+            0 for keys, 1 for values, where they are apart.
+
+        Returns
+        -------
+        BlockView
+            Read-only, of the shape of a region. It holds the block for itself.
+
+        Raises
+        ------
+        BlockPoolError
+            The pool has no storage, or the block is not held any more (StaleHandle).
+        IndexError
+            There is no such layer or outer index.
+        """
+        if layer is None:
+            raise TypeError("layer must be an int, not None")
+        return self.view(layer, outer)
+
+    def block_view(self):
+        """Return all of the memory of the block, of shape (layers, outer,) and that of a region.
+
+        As :meth:`layer_view`; BufferError where the layers are in places of their own.
+        """
+        return self.view(None, 0)
 
 
 cdef ImmutableBlock new_immutable_block(PoolCore pool, kvp_lease *lease, object owner):

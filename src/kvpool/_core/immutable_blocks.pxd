@@ -17,6 +17,7 @@ cdef class ImmutableBlocks(Handle):
 
     cdef Py_ssize_t length(self) noexcept
     cdef object hashes(self)
+    cdef object view(self, object layer, object outer)
 
 
 # A handle for a live lease, or for no blocks (lease NULL). Takes over the lease.

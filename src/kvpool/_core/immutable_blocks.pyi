@@ -4,6 +4,7 @@ from typing import final, overload
 import numpy as np
 import numpy.typing as npt
 
+from kvpool._core.block_view import BlockView
 from kvpool._core.handle import Handle
 from kvpool._core.immutable_block import ImmutableBlock
 
@@ -27,3 +28,5 @@ class ImmutableBlocks(Handle):
     def sequence_hashes(self) -> npt.NDArray[np.uint64]: ...
     @property
     def released(self) -> bool: ...
+    def layer_view(self, layer: int, outer: int = 0) -> BlockView: ...
+    def block_view(self) -> BlockView: ...

@@ -7,6 +7,7 @@ from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvpool._core.arrays cimport uint64_array
+from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle, new_lease
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
@@ -122,6 +123,48 @@ cdef class ImmutableBlocks(Handle):
     def released(self):
         """Whether the blocks were given back."""
         return self.lease != NULL and self.lease.count > 0 and not self.lease.is_live
+
+    cdef object view(self, object layer, object outer):
+        cdef kvp_segment part
+        part.lease = self.lease
+        part.offset = 0
+        part.stride = 1
+        part.count = <uint32_t>self.length()
+        return view_blocks(self.pool, &part, True, layer, outer, True, StaleHandle)
+
+    def layer_view(self, layer, outer=0):
+        """Return the memory that the blocks have of one layer, without a copy.
+
+        Parameters
+        ----------
+        layer : int
+        outer : int, default 0
+            0 for keys, 1 for values, where they are apart.
+
+        Returns
+        -------
+        BlockView
+            Read-only, of the shape (blocks,) and that of a region. It holds the blocks for itself.
+
+        Raises
+        ------
+        BufferError
+            The blocks are not a run: their ids are not evenly apart.
+        BlockPoolError
+            The pool has no storage, or a block is not held any more (StaleHandle).
+        IndexError
+            There is no such layer or outer index.
+        """
+        if layer is None:
+            raise TypeError("layer must be an int, not None")
+        return self.view(layer, outer)
+
+    def block_view(self):
+        """Return all of the memory of the blocks, of shape (blocks, layers, outer,) and that of a region.
+
+        As :meth:`layer_view`; BufferError where their layers are in places of their own.
+        """
+        return self.view(None, 0)
 
 
 cdef ImmutableBlocks new_immutable_blocks(PoolCore pool, kvp_lease *lease, object owner):

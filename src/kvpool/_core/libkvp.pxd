@@ -119,6 +119,7 @@ cdef extern from "kvp/lease.h" nogil:
         uint32_t registered
         bint is_sequence
         bint is_pin
+        bint is_view
         uint8_t space
         const void *owner
         int64_t since
@@ -278,6 +279,7 @@ cdef extern from "kvp/pool.h" nogil:
     void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
     void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
     void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
+    kvp_status kvp_pool_lend(kvp_pool *self, const kvp_segment *part, int64_t now, kvp_lease *lease)
     kvp_status kvp_pool_share(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now,
                               kvp_lease *lease)
     kvp_status kvp_pool_join(kvp_pool *self, const kvp_segment *parts, uint32_t num_parts, int64_t now,
@@ -422,13 +424,20 @@ cdef extern from "kvp/shared_pool.h" nogil:
         kvp_latency latency
         kvp_pool pool
 
-    kvp_status kvp_shared_pool_init(kvp_shared_pool *self, const kvp_pool_config *config)
-    void kvp_shared_pool_destroy(kvp_shared_pool *self)
     void kvp_shared_pool_enter(kvp_shared_pool *self)
     void kvp_shared_pool_leave(kvp_shared_pool *self)
     void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease)
+    void kvp_shared_pool_listen(kvp_shared_pool *self, kvp_bell *bell)
     void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter)
     void kvp_shared_pool_withdraw(kvp_shared_pool *self, kvp_waiter *waiter)
     kvp_waiter *kvp_shared_pool_collect(kvp_shared_pool *self, kvp_bell *bell)
     kvp_status kvp_shared_pool_forget_others(kvp_shared_pool *self)
     bint kvp_shared_pool_await_event(kvp_shared_pool *self, uint64_t number)
+
+
+cdef extern from "kvp/anchor.h" nogil:
+    ctypedef struct kvp_anchor:
+        kvp_shared_pool shared
+
+    kvp_anchor *kvp_anchor_new(const kvp_pool_config *config)
+    void kvp_anchor_abandon(kvp_anchor *self)

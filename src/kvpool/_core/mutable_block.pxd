@@ -12,6 +12,7 @@ cdef class MutableBlock:
     cdef Py_ssize_t entry     # of root's lease
 
     cdef object block_id(self)
+    cdef object view(self, object layer, object outer)
 
 
 cdef MutableBlock new_mutable_block(MutableBlocks root, Py_ssize_t entry)

@@ -5,6 +5,7 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
 from kvpool._core.arrays cimport uint32_array
+from kvpool._core.block_view cimport view_blocks
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
 from kvpool._core.libkvp cimport kvp_lease_gone, kvp_segment
@@ -12,7 +13,7 @@ from kvpool._core.mutable_blocks cimport MutableBlocks
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
 from kvpool._core.token_drafts cimport COMPLETE, TokenDrafts
 
-from kvpool.errors import BlockNotComplete
+from kvpool.errors import BlockNotComplete, InvalidMutableBlock
 from kvpool.types.block_state import BlockState
 
 
@@ -187,6 +188,46 @@ cdef class MutableBlock:
         segment.stride = 1
         segment.count = 1
         self.root.pool.release_segment(&segment)
+
+    cdef object view(self, object layer, object outer):
+        cdef kvp_segment part
+        part.lease = self.root.lease
+        part.offset = self.entry
+        part.stride = 1
+        part.count = 1
+        return view_blocks(self.root.pool, &part, False, layer, outer, False, InvalidMutableBlock)
+
+    def layer_view(self, layer, outer=0):
+        """Return the block's memory of one layer, without a copy.
+
+        Parameters
+        ----------
+        layer : int
+        outer : int, default 0
+            0 for keys, 1 for values, where they are apart.
+
+        Returns
+        -------
+        BlockView
+            Writable, of the shape of a region. It holds the block for itself.
+
+        Raises
+        ------
+        BlockPoolError
+            The pool has no storage, or the block is not held any more (InvalidMutableBlock).
+        IndexError
+            There is no such layer or outer index.
+        """
+        if layer is None:
+            raise TypeError("layer must be an int, not None")
+        return self.view(layer, outer)
+
+    def block_view(self):
+        """Return all of the memory of the block, of shape (layers, outer,) and that of a region.
+
+        As :meth:`layer_view`; BufferError where the layers are in places of their own.
+        """
+        return self.view(None, 0)
 
 
 cdef MutableBlock new_mutable_block(MutableBlocks root, Py_ssize_t entry):

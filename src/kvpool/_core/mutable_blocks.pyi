@@ -4,6 +4,7 @@ from typing import Any, final, overload
 import numpy as np
 import numpy.typing as npt
 
+from kvpool._core.block_view import BlockView
 from kvpool._core.handle import Handle
 from kvpool._core.immutable_block import ImmutableBlock
 from kvpool._core.immutable_blocks import ImmutableBlocks
@@ -32,3 +33,5 @@ class MutableBlocks(Handle):
     def fill(
         self, token_ids: Any, parent: int | ImmutableBlock | ImmutableBlocks | None = None, salt_hash: int = 0
     ) -> MutableBlocks: ...
+    def layer_view(self, layer: int, outer: int = 0) -> BlockView: ...
+    def block_view(self) -> BlockView: ...

@@ -6,6 +6,7 @@ from cpython.slice cimport PySlice_AdjustIndices, PySlice_Unpack
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from kvpool._core.arrays cimport uint8_array, uint64_array
+from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle, new_lease, parse_reuse_hint
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
@@ -206,6 +207,44 @@ cdef class MutableBlocks(Handle):
                 previous = drafts.hashes[entry]
             left -= taken
         return self
+
+    cdef object view(self, object layer, object outer):
+        cdef kvp_segment part = self.segment()
+        return view_blocks(self.pool, &part, True, layer, outer, False, InvalidMutableBlock)
+
+    def layer_view(self, layer, outer=0):
+        """Return the memory that the blocks have of one layer, without a copy.
+
+        Parameters
+        ----------
+        layer : int
+        outer : int, default 0
+            0 for keys, 1 for values, where they are apart.
+
+        Returns
+        -------
+        BlockView
+            Writable, of the shape (blocks,) and that of a region. It holds the blocks for itself.
+
+        Raises
+        ------
+        BufferError
+            The blocks are not a run: their ids are not evenly apart.
+        BlockPoolError
+            The pool has no storage, or a block is not held any more (InvalidMutableBlock).
+        IndexError
+            There is no such layer or outer index.
+        """
+        if layer is None:
+            raise TypeError("layer must be an int, not None")
+        return self.view(layer, outer)
+
+    def block_view(self):
+        """Return all of the memory of the blocks, of shape (blocks, layers, outer,) and that of a region.
+
+        As :meth:`layer_view`; BufferError where their layers are in places of their own.
+        """
+        return self.view(None, 0)
 
 
 cdef MutableBlocks new_mutable_blocks(PoolCore pool, kvp_lease *lease, object owner, bytes evicted_hashes):

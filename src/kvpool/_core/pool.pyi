@@ -11,10 +11,11 @@ from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.namespace import Namespace
-from kvpool._core.pool_prefetch import PoolPrefetch
+from kvpool._core.pool_memory import PoolMemory
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool.events.event_manager import EventManager
 from kvpool.metrics.pool_metrics import PoolMetrics
+from kvpool.storage.storage import Storage
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
 from kvpool.types.admission import Admission
 
@@ -22,7 +23,7 @@ _HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | m
 _TokensLike: TypeAlias = npt.NDArray[np.integer[Any]] | array[int] | memoryview | Sequence[int]
 
 @final
-class BlockPool(PoolPrefetch):
+class BlockPool(PoolMemory):
     def __new__(
         cls,
         num_blocks: int,
@@ -43,6 +44,7 @@ class BlockPool(PoolPrefetch):
         reuse_sampling: float = 0.0,
         max_namespaces: int = 0,
         pool_metrics: PoolMetrics | None = None,
+        storage: Storage | None = None,
         name: str = "",
     ) -> BlockPool: ...
     def __reduce__(self) -> NoReturn: ...

@@ -14,7 +14,7 @@ from kvpool._core.immutable_blocks cimport ImmutableBlocks, new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
 from kvpool._core.pool_events cimport remember
-from kvpool._core.pool_prefetch cimport PoolPrefetch
+from kvpool._core.pool_memory cimport PoolMemory
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport ScatteredBlocks, new_scattered_blocks
@@ -28,7 +28,7 @@ from kvpool.types.admission import Admission
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class BlockPool(PoolPrefetch):
+cdef class BlockPool(PoolMemory):
     """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
 
     Parameters
@@ -71,6 +71,8 @@ cdef class BlockPool(PoolPrefetch):
     max_namespaces : int, default 0
         Tenants that :meth:`namespace` can make, in [0, 255]. Takes 5 KB for each, and with a policy other than LRU what
         that takes; not with a policy of your own.
+    storage : Storage, optional
+        The memory of the blocks; see :meth:`attach_storage`.
     name : str, default ""
         For people who look at several pools.
 
@@ -83,7 +85,8 @@ cdef class BlockPool(PoolPrefetch):
 
     Notes
     -----
-    The pool is safe to use from several threads. It keeps blocks' identities, not their memory.
+    The pool is safe to use from several threads. It keeps blocks' identities; their memory
+    is a storage's, which it neither reads nor writes.
 
     Examples
     --------
@@ -101,7 +104,7 @@ cdef class BlockPool(PoolPrefetch):
     def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=None,
                   event_manager=None, event_tokens=None, event_interval=0.01, eviction="lru", ghost_factor=4,
                   max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7, on_pressure=None, reuse_sampling=0.0,
-                  max_namespaces=0, pool_metrics=None, name=""):
+                  max_namespaces=0, pool_metrics=None, storage=None, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
         cdef kvp_policy_kind policy = self.set_policy(eviction)
@@ -127,6 +130,8 @@ cdef class BlockPool(PoolPrefetch):
         self.create(blocks, duplicates == "keep", self.event_capacity, self.block_size if self.event_tokens else 0,
                     policy, ghosts, self.has_chooser, self.reuse_sampling, self.max_namespaces, os.urandom(16))
         remember(self)
+        if storage is not None:
+            self.attach_storage(storage)
         if event_manager is not None:
             self.need_engine().subscribe(event_manager, 0, False)
         if pool_metrics is not None:

@@ -1,7 +1,8 @@
 # What:      the C pool as an object, and the place where its lock is taken: here for all that is done with blocks, in
 #            PoolWaiting and PoolEvents for waiting and events. Handles and BlockPool are built on it.
 # Cost:      one lock and unlock for each method.
-# Ownership: owns the C pool; handles keep the PoolCore alive, so it outlives every lease.
+# Ownership: has a share of the C pool; handles keep the PoolCore alive, so it outlives every lease but those of views
+#            whose tensors others have, which have shares of their own.
 # Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched,
 #            nothing is allocated and nothing calls out: a finalizer that ran there would take the lock again, and
 #            hang.
@@ -9,9 +10,11 @@
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
-from kvpool._core.libkvp cimport (kvp_candidate, kvp_foresight, kvp_identity, kvp_latency, kvp_lease, kvp_policy_kind,
-                                  kvp_pool, kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats, kvp_segment,
-                                  kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
+from kvpool._core.attachment cimport Attachment
+from kvpool._core.libkvp cimport (kvp_anchor, kvp_candidate, kvp_foresight, kvp_identity, kvp_latency, kvp_lease,
+                                  kvp_policy_kind, kvp_pool, kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats,
+                                  kvp_segment, kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats,
+                                  kvp_status, kvp_step)
 
 
 # Numbers of one moment.
@@ -47,10 +50,12 @@ cdef struct HoldRecord:
     bint is_mutable
     bint is_sequence
     bint is_pin
+    bint is_view
 
 
 cdef class PoolCore:
-    cdef kvp_shared_pool *shared   # owned
+    cdef kvp_anchor *anchor        # a share
+    cdef kvp_shared_pool *shared   # in the anchor
     cdef readonly int32_t num_blocks
     cdef readonly size_t block_size
     cdef object clock              # kept alive for now(); None: the system's steady clock
@@ -65,6 +70,7 @@ cdef class PoolCore:
     cdef bint is_awake             # it was called, and evict_ahead was not since
     cdef bint has_chooser          # a policy outside the core is asked before blocks are evicted
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
+    cdef Attachment attachment     # kept alive; the memory of the blocks; None: the pool knows of none
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, uint32_t event_tokens,
                     kvp_policy_kind policy, uint32_t ghost_factor, bint keeps_facts, double reuse_sampling,
@@ -85,6 +91,7 @@ cdef class PoolCore:
     cdef uint32_t find_each(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
     cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int64_t now, int32_t *ids) noexcept nogil
     cdef kvp_status share(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
+    cdef kvp_status lend(self, const kvp_segment *part, int64_t now, kvp_lease *lease) noexcept nogil
     cdef kvp_status join(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease,
                          uint32_t *at) noexcept nogil
     cdef kvp_status upgrade(self, int32_t id, uint32_t generation, uint64_t hash, int64_t now,

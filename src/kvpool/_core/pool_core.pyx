@@ -1,6 +1,5 @@
 """The pool's one lock, and what is done under it."""
 
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport isfinite, llround
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -43,7 +42,6 @@ cdef class PoolCore:
                     kvp_policy_kind policy, uint32_t ghost_factor, bint keeps_facts, double reuse_sampling,
                     int32_t max_namespaces, bytes secret) except -1:
         cdef kvp_pool_config config
-        cdef kvp_shared_pool *shared
         config.num_blocks = num_blocks
         config.keeps_duplicates = keeps_duplicates
         config.has_outer_lock = not KVP_FREE_THREADED  # the GIL, which no call gives up while it has the lock
@@ -55,11 +53,10 @@ cdef class PoolCore:
         config.reuse_sampling = reuse_sampling
         config.max_namespaces = max_namespaces
         memcpy(config.secret, <const char *>secret, sizeof(config.secret))
-        shared = <kvp_shared_pool *>PyMem_Malloc(sizeof(kvp_shared_pool))
-        if shared == NULL or kvp_shared_pool_init(shared, &config) != KVP_OK:
-            PyMem_Free(shared)
+        self.anchor = kvp_anchor_new(&config)
+        if self.anchor == NULL:
             raise MemoryError(f"no memory for a pool of {num_blocks} blocks")
-        self.shared = shared
+        self.shared = &self.anchor.shared
         self.num_blocks = num_blocks
         self.owners_lock = threading.Lock()
         self.flights = {}
@@ -67,9 +64,7 @@ cdef class PoolCore:
         return 0
 
     def __dealloc__(self):
-        if self.shared != NULL:
-            kvp_shared_pool_destroy(self.shared)
-            PyMem_Free(self.shared)
+        kvp_anchor_abandon(self.anchor)
 
     cdef int64_t now(self) except? -1:
         """Nanoseconds of the pool's clock. The system's is read with a resolution of some milliseconds."""
@@ -161,6 +156,12 @@ cdef class PoolCore:
     cdef kvp_status share(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
         cdef kvp_status status = kvp_pool_share(&self.shared.pool, parts, n, now, lease)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
+    cdef kvp_status lend(self, const kvp_segment *part, int64_t now, kvp_lease *lease) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_lend(&self.shared.pool, part, now, lease)
         kvp_shared_pool_leave(self.shared)
         return status
 
@@ -362,6 +363,7 @@ cdef class PoolCore:
                 holds[count].is_mutable = lease.is_mutable
                 holds[count].is_sequence = lease.is_sequence
                 holds[count].is_pin = lease.is_pin
+                holds[count].is_view = lease.is_view
             count += 1
             lease = lease.next
         kvp_shared_pool_leave(self.shared)

@@ -61,6 +61,12 @@ cdef class PoolEvents(PoolWaiting):
     def __cinit__(self, *args, **kwargs):
         self.namespace_names = ("",)
 
+    def __dealloc__(self):
+        if self.shared != NULL:  # the bell goes before the pool, to which tensors still give blocks back
+            kvp_shared_pool_enter(self.shared)
+            kvp_shared_pool_listen(self.shared, NULL)
+            kvp_shared_pool_leave(self.shared)
+
     cdef int set_events(self, object event_capacity, object event_tokens, object event_interval,
                         object manager) except -1:
         """Take what the constructor was given."""
@@ -289,7 +295,7 @@ cdef class PoolEvents(PoolWaiting):
     def _listen(self, Bell bell):
         """Ring this bell for news from now on; None: no more."""
         kvp_shared_pool_enter(self.shared)
-        self.shared.news = &bell.bell if bell is not None else NULL
+        kvp_shared_pool_listen(self.shared, &bell.bell if bell is not None else NULL)
         kvp_shared_pool_leave(self.shared)
         self.bell = bell
 

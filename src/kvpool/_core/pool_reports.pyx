@@ -153,7 +153,8 @@ cdef class PoolReports(PoolEvents):
                     Py_DECREF(owner)
                 holds.append((owner, records[found].since, records[found].blocks,
                               "pin" if records[found].is_pin else "sequence" if records[found].is_sequence
-                              else "mutable" if records[found].is_mutable else "immutable"))
+                              else "view" if records[found].is_view else "mutable" if records[found].is_mutable
+                              else "immutable"))
             return holds
         finally:
             PyMem_Free(records)

@@ -17,6 +17,7 @@ cdef class PoolWaiting(PoolCore):
     cdef kvp_status join_queue(self, kvp_waiter *waiter, kvp_lease *lease, int64_t now, uint64_t *evicted,
                                uint32_t *num_evicted) noexcept nogil
     cdef bint leave_queue(self, kvp_waiter *waiter) noexcept nogil
+    cdef bint is_granted(self, kvp_waiter *waiter) noexcept nogil
     cdef void abandon(self, kvp_waiter *waiter, kvp_lease *lease) noexcept nogil
     cdef kvp_waiter *collect(self, Bell bell) noexcept
     cdef void count_failure(self) noexcept nogil

@@ -38,6 +38,15 @@ cdef class PoolWaiting(PoolCore):
         kvp_shared_pool_leave(self.shared)
         return is_granted
 
+    cdef bint is_granted(self, kvp_waiter *waiter) noexcept nogil:
+        """Whether a thread that was woken has its blocks, or gets them now: it may have been woken to make a call."""
+        kvp_shared_pool_enter(self.shared)
+        kvp_shared_pool_leave(self.shared)
+        kvp_shared_pool_enter(self.shared)
+        cdef bint is_granted = waiter.is_granted
+        kvp_shared_pool_leave(self.shared)
+        return is_granted
+
     cdef void abandon(self, kvp_waiter *waiter, kvp_lease *lease) noexcept nogil:
         """Wait no more, and let the next one have what was granted meanwhile."""
         kvp_shared_pool_enter(self.shared)
@@ -76,9 +85,10 @@ cdef class PoolWaiting(PoolCore):
             while True:
                 with nogil:
                     woken = kvp_waiter_wait(waiter, left)
-                if woken != KVP_INTERRUPTED:
+                if woken == KVP_TIMED_OUT or (woken == KVP_WOKEN and self.is_granted(waiter)):
                     break
-                PyErr_CheckSignals()
+                if woken == KVP_INTERRUPTED:
+                    PyErr_CheckSignals()
                 if timeout >= 0:
                     left = max(timeout - (read_clock(CLOCK_MONOTONIC) - start), 0)
         except BaseException:

@@ -15,7 +15,8 @@ class Hold(NamedTuple):
     owner : object
         The ``owner=`` that the call was given; None when it was given none.
     kind : str
-        ``"mutable"``, ``"immutable"``, ``"sequence"`` or ``"pin"``.
+        ``"mutable"``, ``"immutable"``, ``"sequence"``, ``"pin"`` or ``"view"``; a view, and the tensors made from it,
+        have no owner.
     blocks : int
         How many blocks; one that is held twice counts twice.
     age : float
