@@ -77,7 +77,7 @@ KVP_TEST(keepers_that_are_put_off_by_several_threads_are_all_taken_once) {
     int is_running = THREADS;
     KVP_EXPECT(kvp_keeper_stack_take(&stack) == NULL);
     for (int i = 0; i < THREADS; i++)
-        KVP_EXPECT(pthread_create(&threads[i], NULL, make_and_give_up, &threads[i]) == 0);
+        KVP_EXPECT(pthread_create(&threads[i], NULL, make_and_give_up, &owner) == 0);
     while (is_running >= 0) { /* once more when the last has ended */
         kvp_keeper *next;
         for (kvp_keeper *keeper = kvp_keeper_stack_take(&stack); keeper; keeper = next) {

@@ -67,13 +67,10 @@ KVP_TEST(a_second_owner_of_a_mutable_block_is_named) {
     begin_mixed(false);
     kvp_lease *other = allocate(1), *view = kvp_lease_new(1, false);
     kvp_segment part = {fresh, 0, 1, 1};
-    KVP_EXPECT(kvp_pool_lend(&pool, &part, 0, view) == KVP_OK);
+    KVP_EXPECT(kvp_pool_lend(&pool, &part, 0, view) == KVP_OK); /* which is none */
     KVP_EXPECT_SOUND(CHECK());
-    view->is_view = false; /* as if it owned what it holds */
-    view->is_mutable = true;
     BROKEN_BY(other->ids[0], fresh->ids[0], "a block without identity has more than one owner");
-    view->is_view = true;
-    view->is_mutable = false;
+    BROKEN_BY(view->is_view, false, "a lease is of the wrong kind for its block");
     release(view);
     release(other);
     end_mixed();

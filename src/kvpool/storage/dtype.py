@@ -56,7 +56,7 @@ class DType(NamedTuple):
         if name in _OTHERS:
             return _OTHERS[name]
         try:
-            dtype = np.dtype(value if isinstance(value, (np.dtype, type)) else name)  # type: ignore[call-overload]
+            dtype = np.dtype(value if isinstance(value, (np.dtype, type)) else name)
             return cls(dtype.name, dtype.itemsize, (_DLPACK_CODES[dtype.kind], dtype.itemsize * 8), dtype)
         except (TypeError, KeyError):
             raise ValueError(f"dtype = {value!r} is not a number type of NumPy, nor one of {sorted(_OTHERS)}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,7 +117,7 @@ def block_runs(storage: Storage, ids: object) -> tuple[npt.NDArray[np.uint64], n
 
 
 def gather_blocks(
-    storage: Storage, ids: object, out: Buffer | None = None, *, threads: int | None = None
+    storage: Storage, ids: object, out: Buffer | npt.NDArray[Any] | None = None, *, threads: int | None = None
 ) -> npt.NDArray[np.uint8]:
     """Copy blocks into one buffer, without gaps: ``[n][layer][outer]`` regions, whatever the layout.
 
@@ -144,12 +144,14 @@ def gather_blocks(
         The buffer has another size, or is a part of the storage; the storage is not of the host.
     """
     ids = as_ids(ids, "ids", storage.num_blocks)
-    buffer = np.empty(len(ids) * storage.layout.block_bytes, np.uint8) if out is None else out
+    buffer: Any = np.empty(len(ids) * storage.layout.block_bytes, np.uint8) if out is None else out
     gather_memory(storage.memory, ids, buffer, threads)
     return np.frombuffer(buffer, np.uint8).reshape(len(ids), storage.layout.block_bytes)
 
 
-def scatter_blocks(storage: Storage, ids: object, buffer: Buffer, *, threads: int | None = None) -> None:
+def scatter_blocks(
+    storage: Storage, ids: object, buffer: Buffer | npt.NDArray[Any], *, threads: int | None = None
+) -> None:
     """Copy the blocks of a buffer that :func:`gather_blocks` filled, here or elsewhere, into a storage.
 
     Parameters
