@@ -462,19 +462,6 @@ def test_bad_arguments_are_refused(pool, arguments, error, message):
         asyncio.run(AsyncBlockPool(pool).allocate_blocks(**arguments))
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"initial": -1}, "initial = -1 is not at least 0"),
-        ({"factor": 0.5}, "factor = 0.5 is not at least 1"),
-        ({"maximum": float("nan")}, "maximum = nan is not at least 0"),
-    ],
-)
-def test_bad_backoffs_are_refused(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        Backoff(**arguments)
-
-
 def test_it_is_made_of_a_pool_and_is_not_copied(pool):
     with pytest.raises(TypeError, match="pool must be a BlockPool, not int"):
         AsyncBlockPool(3)
