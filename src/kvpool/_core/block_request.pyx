@@ -103,6 +103,8 @@ cdef class BlockRequest:
         used = 8 * <Py_ssize_t>self.waiter.num_evicted if self.has_waiter else 0
         if used:
             self.blocks.evicted_hashes = self.evicted[:used]
+        if self.pool.ledger is not None and self.has_waiter:
+            self.pool.ledger.arrive(self.blocks.lease.ids, self.blocks.lease.count, self.blocks.lease.space)
         self.pool.watch()
         return blocks
 

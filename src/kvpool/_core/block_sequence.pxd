@@ -4,7 +4,7 @@
 # Locking:   none here; PoolCore takes the lock. Not for two threads at once.
 # Errors:    NotEnoughBlocksAvailable, and then nothing changed; StaleHandle without blocks.
 
-from libc.stdint cimport int32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from kvpool._core.handle cimport Handle
 from kvpool._core.libkvp cimport kvp_id_table, kvp_sequence
@@ -26,6 +26,7 @@ cdef class BlockSequence(Handle):
     cdef int track(self) except -1
     cdef int untrack(self) except -1
     cdef object shortage(self, uint64_t num_tokens)
+    cdef int arrive(self, uint32_t first) except -1
 
 
 cdef BlockSequence open_sequence(PoolReports pool, object token_ids, int32_t space, uint64_t salt, uint64_t lookahead,

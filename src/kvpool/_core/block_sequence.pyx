@@ -212,11 +212,19 @@ cdef class BlockSequence(Handle):
             self.pool.make_way(kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + tokens.size))
         self.check_live()  # reading the argument may have run anything, as may the policy
         self.write(tokens)
+        cdef uint32_t before = self.lease.count
         if self.pool.append_written(&self.sequence, tokens.size, 0, now) != KVP_OK:
             raise self.shortage(self.sequence.num_tokens + tokens.size)
+        self.arrive(before)
         self.pool.watch()
         if self.flight_key is not None:
             self.track()
+
+    cdef int arrive(self, uint32_t first) except -1:
+        """The blocks from this one on are new: fill with zeros those that have bytes of others."""
+        if self.pool.ledger is not None and self.lease.count > first:
+            self.pool.ledger.arrive(self.lease.ids + first, self.lease.count - first, self.lease.space)
+        return 0
 
     def reserve(self, n):
         """Have blocks for n further tokens, for instance for those that are speculated.
@@ -240,8 +248,10 @@ cdef class BlockSequence(Handle):
             raise self.shortage(self.sequence.num_tokens + slots)  # before memory is taken for so many
         if kvp_sequence_make_room(&self.sequence, self.sequence.num_tokens + slots) != KVP_OK:
             raise MemoryError(f"no memory for a sequence of {self.sequence.num_tokens + slots} tokens")
+        cdef uint32_t before = self.lease.count
         if self.pool.append_written(&self.sequence, 0, slots, now) != KVP_OK:
             raise self.shortage(self.sequence.num_tokens + slots)
+        self.arrive(before)
 
     def truncate(self, num_tokens):
         """Take tokens back, for instance those that were speculated wrongly, and the blocks that only they needed.
@@ -271,6 +281,8 @@ cdef class BlockSequence(Handle):
         cdef uint32_t count = 0
         if self.pool.truncate_blocks(&self.sequence, kept, now, copy, &count) != KVP_OK:
             raise (<PoolReports>self.pool).shortage(1, False, self.lease.space)
+        if count and self.pool.ledger is not None:
+            self.pool.ledger.arrive(&copy[1], 1, self.lease.space)
         if self.flight_key is not None:
             self.track()
         return int32_array((<const char *>copy)[:8] if count else b"").reshape(-1, 2)
@@ -312,6 +324,7 @@ cdef class BlockSequence(Handle):
         if self.pool.fork_blocks(&child.sequence, &self.sequence, now, <int32_t *>PyBytes_AS_STRING(copies),
                                  &count) != KVP_OK:
             raise (<PoolReports>self.pool).shortage(room, False, self.lease.space)
+        child.arrive(child.lease.registered)
         self.pool.watch()
         return child, int32_array(copies[:8 * count]).reshape(-1, 2)
 
@@ -341,6 +354,7 @@ cdef class BlockSequence(Handle):
             raise ValueError("the sequence has its blocks: it was not preempted")
         if self.pool.open_blocks(&self.sequence, 0, now) != KVP_OK:
             raise self.shortage(self.sequence.num_tokens)
+        self.arrive(self.lease.registered)
         self.track()
 
     def release(self, *, reuse_hint=None):
@@ -406,6 +420,7 @@ cdef BlockSequence open_sequence(PoolReports pool, object token_ids, int32_t spa
                       - pool.find_prefix(self.sequence.hashes, matchable, self.lease.ids))
     if pool.open_blocks(&self.sequence, lookahead, now) != KVP_OK:
         raise self.shortage(self.sequence.num_tokens + lookahead)
+    self.arrive(self.lease.registered)
     self.track()
     pool.watch()
     return self

@@ -29,6 +29,7 @@ cdef class MutableBlocks(Handle):
     cdef TokenDrafts need_drafts(self)
     cdef int check_held(self, Py_ssize_t i) except -1
     cdef int check_all_held(self) except -1
+    cdef void leave(self) noexcept
     cdef object view(self, object layer, object outer)
 
 

@@ -150,9 +150,19 @@ cdef class MutableBlocks(Handle):
         parse_reuse_hint(reuse_hint)
         cdef kvp_segment segment = self.segment()
         if self.root is None:
+            self.leave()
             Handle.release(self)
         elif self.lease != NULL:
             self.pool.release_segment(&segment)
+
+    cdef void leave(self) noexcept:
+        """Fill what is about to be empty with zeros, if that is the rule; not what views still show."""
+        cdef Py_ssize_t i
+        if self.lease == NULL or self.pool.ledger is None or self.pool.attachment.num_views() > 0:
+            return
+        for i in range(self.lease.count if self.lease.is_live else 0):
+            if not kvp_lease_gone(self.lease)[i]:
+                self.pool.ledger.leave(self.lease.ids + i, 1)
 
     def fill(self, token_ids, parent=None, salt_hash=0):
         """Put tokens into the blocks, first to last, and complete those that become full.

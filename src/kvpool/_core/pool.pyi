@@ -45,6 +45,7 @@ class BlockPool(PoolMemory):
         max_namespaces: int = 0,
         pool_metrics: PoolMetrics | None = None,
         storage: Storage | None = None,
+        scrub: Literal["never", "namespaces", "free", "allocate"] | None = None,
         name: str = "",
     ) -> BlockPool: ...
     def __reduce__(self) -> NoReturn: ...

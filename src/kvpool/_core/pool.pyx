@@ -71,8 +71,8 @@ cdef class BlockPool(PoolMemory):
     max_namespaces : int, default 0
         Tenants that :meth:`namespace` can make, in [0, 255]. Takes 5 KB for each, and with a policy other than LRU what
         that takes; not with a policy of your own.
-    storage : Storage, optional
-        The memory of the blocks; see :meth:`attach_storage`.
+    storage, scrub : Storage and str, optional
+        The memory of the blocks, and when it is filled with zeros; see :meth:`attach_storage`.
     name : str, default ""
         For people who look at several pools.
 
@@ -86,7 +86,7 @@ cdef class BlockPool(PoolMemory):
     Notes
     -----
     The pool is safe to use from several threads. It keeps blocks' identities; their memory
-    is a storage's, which it neither reads nor writes.
+    is a storage's, which it does not read, and writes only to fill it with zeros (`scrub`).
 
     Examples
     --------
@@ -104,7 +104,7 @@ cdef class BlockPool(PoolMemory):
     def __cinit__(self, num_blocks, block_size=16, *, duplicates="share", clock=None, event_capacity=None,
                   event_manager=None, event_tokens=None, event_interval=0.01, eviction="lru", ghost_factor=4,
                   max_pinned_blocks=None, high_watermark=0.9, low_watermark=0.7, on_pressure=None, reuse_sampling=0.0,
-                  max_namespaces=0, pool_metrics=None, storage=None, name=""):
+                  max_namespaces=0, pool_metrics=None, storage=None, scrub=None, name=""):
         cdef int32_t blocks = parse_int(num_blocks, "num_blocks", 1, KVP_MAX_BLOCKS)
         cdef uint32_t ghosts = parse_int(ghost_factor, "ghost_factor", 1, 64)
         cdef kvp_policy_kind policy = self.set_policy(eviction)
@@ -131,7 +131,9 @@ cdef class BlockPool(PoolMemory):
                     policy, ghosts, self.has_chooser, self.reuse_sampling, self.max_namespaces, os.urandom(16))
         remember(self)
         if storage is not None:
-            self.attach_storage(storage)
+            self.attach_storage(storage, scrub=scrub)
+        elif scrub is not None:
+            raise ValueError(f"scrub = {scrub!r}, but there is no storage")
         if event_manager is not None:
             self.need_engine().subscribe(event_manager, 0, False)
         if pool_metrics is not None:
@@ -208,6 +210,8 @@ cdef class BlockPool(PoolMemory):
             raise self.shortage(n, timeout is not None, space)
         if status != KVP_OK:
             raise_status(status, "no memory to wait for blocks")
+        if self.ledger is not None:
+            self.ledger.arrive(lease.ids, count, <uint8_t>space)
         self.watch()
         if num_evicted:
             blocks.evicted_hashes = evicted if len(evicted) == 8 * num_evicted else evicted[:8 * num_evicted]

@@ -15,6 +15,7 @@ from kvpool._core.libkvp cimport (kvp_anchor, kvp_candidate, kvp_foresight, kvp_
                                   kvp_policy_kind, kvp_pool, kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats,
                                   kvp_segment, kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats,
                                   kvp_status, kvp_step)
+from kvpool._core.scrub_ledger cimport ScrubLedger
 
 
 # Numbers of one moment.
@@ -71,6 +72,7 @@ cdef class PoolCore:
     cdef bint has_chooser          # a policy outside the core is asked before blocks are evicted
     cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
     cdef Attachment attachment     # kept alive; the memory of the blocks; None: the pool knows of none
+    cdef ScrubLedger ledger        # kept alive; whose bytes are in it; None: nobody wants to know
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, uint32_t event_tokens,
                     kvp_policy_kind policy, uint32_t ghost_factor, bint keeps_facts, double reuse_sampling,

@@ -24,6 +24,7 @@ cdef class PoolMemory(PoolPrefetch):
             if views > 0:
                 raise StorageInUse(views)
             self.attachment = None
+            self.ledger = None
         return attachment.storage
 
     @property
@@ -40,13 +41,19 @@ cdef class PoolMemory(PoolPrefetch):
             attachment = self.attachment
         return 0 if attachment is None else (<Attachment>attachment).num_views()
 
-    def attach_storage(self, storage):
+    def attach_storage(self, storage, *, scrub=None):
         """Give the blocks the memory of a storage, so that handles can show it.
 
         Parameters
         ----------
         storage : Storage
             Of as many blocks as the pool, each of as many tokens.
+        scrub : {"never", "namespaces", "free", "allocate"}, optional
+            When blocks are filled with zeros, by the call that hands them out, so that nobody reads what others left:
+            never; when a block comes to another namespace than it was of; when a mutable block is released, or else
+            when it is next handed out; whenever one is handed out. By default ``"namespaces"`` in a pool that may have
+            any, and ``"never"`` in others, and where the storage cannot be filled: because it is read-only, or of a
+            device and without a ``scrub_hook``.
 
         Raises
         ------
@@ -55,14 +62,21 @@ cdef class PoolMemory(PoolPrefetch):
         ValueError
             The storage is of other sizes, or closed.
         """
+        from kvpool.storage.scrubbing import new_scrub_ledger  # it is built on the core
+
         cdef Attachment attachment
         if not hasattr(storage, "memory") or not hasattr(storage, "layout"):
             raise TypeError(f"storage must be a Storage, not {type(storage).__name__}")
         attachment = new_attachment(storage, self.num_blocks, self.block_size)
+        can_fill = storage.is_writable and (storage.is_host or storage.scrub_hook is not None)
+        if scrub is None:
+            scrub = "namespaces" if self.max_namespaces > 0 and can_fill else "never"
+        ledger = new_scrub_ledger(storage, scrub)
         with cython.critical_section(self):
             if self.attachment is not None:
                 raise BlockPoolError(f"the pool has a storage already: {self.attachment.storage!r}")
             self.attachment = attachment
+            self.ledger = None if scrub == "never" else ledger
 
     def detach_storage(self):
         """Take the storage from the pool and return it.
@@ -76,7 +90,12 @@ cdef class PoolMemory(PoolPrefetch):
         """
         return self.detach()
 
-    def register_buffer(self, tensors, *, layout):
+    @property
+    def scrub(self):
+        """The rule by which blocks are filled with zeros; see :meth:`attach_storage`."""
+        return "never" if self.ledger is None else self.ledger.rule
+
+    def register_buffer(self, tensors, *, layout, scrub=None):
         """Let the blocks live in tensors that others have allocated.
 
         Parameters
@@ -89,6 +108,9 @@ cdef class PoolMemory(PoolPrefetch):
             How the blocks lie in them. Each tensor has the shape ``layout.part_shape`` (or the axes of a region as
             one, or (tokens, elements)), no gaps but those of the layout, the layout's element type (or unsigned
             integers of the same size), and begins at a multiple of its alignment.
+        scrub : str, optional
+            As in :meth:`attach_storage`. Tensors of a device need the storage's ``scrub_hook``, which is set later:
+            attach the storage anew then.
 
         Returns
         -------
@@ -105,7 +127,7 @@ cdef class PoolMemory(PoolPrefetch):
         from kvpool.storage.external_storage import ExternalStorage  # it is built on the core
 
         storage = ExternalStorage(tensors, layout)
-        self.attach_storage(storage)
+        self.attach_storage(storage, scrub=scrub)
         return storage
 
     def unregister_buffer(self):

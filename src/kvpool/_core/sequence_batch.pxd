@@ -22,4 +22,6 @@ cdef class SequenceBatch:
 
     cdef int check_members(self) except -1
     cdef int check_step(self, const kvp_step *step, Py_ssize_t size) except -1
+    cdef bytes count_blocks(self)
+    cdef int arrive(self, bytes counts) except -1
     cdef uint64_t count_missing(self, const kvp_step *step)

@@ -255,7 +255,7 @@ cdef class SequenceBatch:
         cdef TokenBuffer buffer
         cdef uint32_t count = 0, rows
         cdef int64_t now = self.pool.now()
-        cdef bytes refused
+        cdef bytes refused, counts
         cdef const int64_t[::1] starts = None
         cdef bint is_partial = on_exhausted == "report"
         if not is_partial and on_exhausted != "raise":
@@ -292,6 +292,7 @@ cdef class SequenceBatch:
         self.check_members()
         self.check_step(&step, buffer.size)
         refused = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>rows)
+        counts = self.count_blocks() if self.pool.ledger is not None else None
         if kvp_sequence_batch_write(self.batch, &step) != KVP_OK:
             raise MemoryError(f"no memory for {buffer.size} more tokens")
         if self.pool.append_batch(self.batch, &step, is_partial, now,
@@ -299,8 +300,29 @@ cdef class SequenceBatch:
             error = self.pool.shortage(self.count_missing(&step), False)
             error.rows = tuple(int32_array(refused[:4 * count]).tolist())
             raise error
+        if counts is not None:
+            self.arrive(counts)
         self.pool.watch()
         return int32_array(refused[:4 * count] if count else b"")
+
+    cdef bytes count_blocks(self):
+        """Blocks of each row."""
+        cdef uint32_t row
+        cdef bytes counts = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>self.batch.num_rows)
+        for row in range(self.batch.num_rows):
+            (<uint32_t *>PyBytes_AS_STRING(counts))[row] = self.batch.rows[row].lease.count
+        return counts
+
+    cdef int arrive(self, bytes counts) except -1:
+        """What the rows have beyond these counts is new: fill with zeros those blocks that have bytes of others."""
+        cdef uint32_t row, before
+        cdef kvp_lease *lease
+        for row in range(self.batch.num_rows):
+            before = (<uint32_t *>PyBytes_AS_STRING(counts))[row]
+            lease = self.batch.rows[row].lease
+            if lease.count > before:
+                self.pool.ledger.arrive(lease.ids + before, lease.count - before, lease.space)
+        return 0
 
     cdef uint64_t count_missing(self, const kvp_step *step):
         cdef uint32_t row
