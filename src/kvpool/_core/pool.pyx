@@ -13,7 +13,7 @@ from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
-from kvpool._core.pool_prefetch cimport PoolPrefetch
+from kvpool._core.pool_persistence cimport PoolPersistence
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport new_scattered_blocks
@@ -27,7 +27,7 @@ from kvpool.types.admission import Admission
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class BlockPool(PoolPrefetch):
+cdef class BlockPool(PoolPersistence):
     """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
 
     Parameters
