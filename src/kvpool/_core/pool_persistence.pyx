@@ -74,7 +74,7 @@ cdef class PoolPersistence(PoolPrefetch):
         Raises
         ------
         OSError
-            It cannot be written; the old file is as it was.
+            It cannot be written, or is something else than a file.
 
         Notes
         -----

@@ -65,10 +65,8 @@ def read_index(path: str, num_blocks: int, block_size: int, keeps_duplicates: bo
     OSError
         It cannot be read.
     """
-    # A pipe would have the call wait for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:
-        info = os.fstat(descriptor)
+    with open(path, "rb", opener=_open_at_once) as file:
+        info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise IndexFileError("it is not a regular file")
         header = IndexHeader.from_bytes(file.read(HEADER_SIZE))
@@ -86,6 +84,11 @@ def read_index(path: str, num_blocks: int, block_size: int, keeps_duplicates: bo
         namespaces=unpack_namespaces(payload[end:], header.num_namespaces, num_blocks),
         columns=BlockIndex.unpack(payload, header.num_entries, block_size, header.flags),
     )
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting: a pipe would have the call wait for a writer."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _check(header: IndexHeader, num_blocks: int, block_size: int, keeps_duplicates: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -32,7 +33,8 @@ def replace_file(path: str, parts: Sequence[bytes]) -> None:
     Raises
     ------
     OSError
-        It cannot be written, or is something else than a file. Nothing has changed then.
+        It cannot be written, or is something else than a file. It has its old bytes then, or all of the new ones, if
+        only its name could not be brought to the disk.
     """
     path = os.path.abspath(path)
     folder, name = os.path.split(path)
@@ -107,10 +109,12 @@ def _remove_leftovers(folder: str, prefix: str) -> None:
 
 
 def _sync_folder(folder: str) -> None:
-    """Bring the name to the disk as well; file systems that cannot have no need to."""
+    """Bring the name to the disk as well; some file systems do not know how to."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):
-            os.fsync(descriptor)
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
     finally:
         os.close(descriptor)
