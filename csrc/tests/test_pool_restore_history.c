@@ -51,9 +51,11 @@ static void drop_oldest_first(kvp_lease **leases) {
                 leases[at] = NULL;
         release(oldest);
     }
-    for (int at = 0; at < 6; at++) /* those that hold nothing */
+    for (int at = 0; at < 6; at++) { /* those that hold nothing */
         if (leases[at])
             release(leases[at]);
+        leases[at] = NULL;
+    }
 }
 
 static void same_order(unsigned long long *state) {
