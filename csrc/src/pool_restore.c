@@ -2,6 +2,8 @@
 
 #include "kvp/check.h"
 
+#define AHEAD 16 /* index chunks asked for before they are needed */
+
 /* What kvp_pool_restore works out. */
 typedef struct scratch_of {
     int32_t *entries; /* borrowed; by id: its entry */
@@ -50,6 +52,10 @@ static void write_rows(kvp_pool *self, const kvp_index_columns *columns, int32_t
         int32_t id = columns->ids[i], parent = columns->parents[i];
         bool is_oldest = !columns->elders || columns->elders[i] == KVP_NO_BLOCK;
         entries[id] = (int32_t)i;
+        if (columns->count - i > AHEAD) {
+            uint64_t hash = columns->hashes[i + AHEAD];
+            KVP_PREFETCH(&self->index.chunks[kvp_hash_index_place(&self->index, hash).home]);
+        }
         rows[id] = (kvp_block){.hash = columns->hashes[i],
                                .prev = columns->is_parked[i] ? KVP_PARKED : KVP_NO_BLOCK,
                                .next = KVP_NO_BLOCK,
@@ -162,6 +168,8 @@ static void stack_empty(kvp_pool *self) {
 
 kvp_status kvp_pool_restore(kvp_pool *self, const kvp_restoration *restoration, int64_t now, void *scratch) {
     const kvp_index_columns *columns = restoration->columns;
+    KVP_ASSERT(!columns->elders || self->copies);
+    KVP_ASSERT(!columns->tokens || !self->tokens.tokens || columns->block_size == self->tokens.block_size);
     if (self->num_active > 0 || self->num_mutable > 0 || self->num_cached > 0)
         return KVP_IN_USE;
     kvp_status status = make_spaces(self, restoration);
