@@ -37,6 +37,7 @@ C_LAYERS = [
         "layout",
         "block_memory",
         "arena",
+        "index_columns",
     }
     | {"hash_index", "priority_buckets", "stats", "lease"},
     {"prefix_search", "hash_ring", "reuse_sampler", "block_copy", "block_checksum", "scrub_ledger"},
@@ -54,13 +55,13 @@ C_LAYERS = [
 ]
 # pool.h is one subject in several sources.
 POOL_PARTS = {"pool_chain", "pool_check", "pool_match", "pool_register", "pool_reset", "pool_retention"}
-POOL_PARTS |= {"pool_snapshot", "pool_views"}
+POOL_PARTS |= {"pool_restore", "pool_save", "pool_snapshot", "pool_views"}
 
 # Parts of kvpool, lowest first; a module imports from its own layer and from those before it. __init__ is the public
 # face, `from kvpool import BlockPool`.
 PYTHON_LAYERS = [
     {"errors", "types", "policies", "events"},
-    {"_core", "tokens", "progress", "prefetch"},
+    {"_core", "tokens", "progress", "prefetch", "persistence"},
     {"pressure", "metrics", "aio", "storage"},
     {"__init__"},
     {"replay", "testing", "diagnosis"},

@@ -1,6 +1,7 @@
 #include "kvp/policy.h"
 
 #include "kvp/check.h"
+#include "kvp/lru_list.h"
 #include "kvp/memory.h"
 #include "policies/policies.h"
 
@@ -13,6 +14,8 @@ kvp_policy *kvp_policy_allocate(size_t size, const kvp_policy_methods *methods, 
     self->rows = table->rows;
     self->num_blocks = table->num_blocks;
     self->first_end = first_end;
+    for (int32_t list = 0; list < KVP_POLICY_LISTS; list++)
+        kvp_lru_list_init(table->rows, first_end + list);
     return self;
 }
 

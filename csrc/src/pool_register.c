@@ -127,8 +127,7 @@ static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t
     }
 }
 
-/* Tell the policy of a block that got its identity, and begin its facts. */
-static void admit_extras(kvp_pool *self, int32_t id, int32_t parent) {
+void kvp_admit_extras(kvp_pool *self, int32_t id, int32_t parent) {
     kvp_eviction_admit(kvp_order_of(self, id), id);
     if (!self->facts)
         return;
@@ -165,7 +164,7 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, enrolment->hash))
         kvp_reuse_sampler_store(self->sampler, enrolment->hash, self->now);
     if (KVP_UNLIKELY(self->has_extras))
-        admit_extras(self, id, has_parent ? parent : KVP_NO_BLOCK);
+        kvp_admit_extras(self, id, has_parent ? parent : KVP_NO_BLOCK);
     bool continues = has_parent && i > 0 && parent == before;
     if (*is_chain && i > 0 && !continues) {
         end_chain(self, ids, i);

@@ -102,12 +102,8 @@ uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason
     return count;
 }
 
-kvp_status kvp_pool_set_quota(kvp_pool *self, int32_t space, int32_t floor, int32_t cap, int64_t now) {
-    kvp_status status = kvp_namespaces_set(self->namespaces, space, floor, cap);
-    if (status != KVP_OK)
-        return status;
+void kvp_evict_beyond_cap(kvp_pool *self, int32_t space) {
     const kvp_quota *quota = &self->namespaces->quotas[space];
-    kvp_pool_see_time(self, now);
     kvp_prepare_to_evict(self);
     while (quota->cached > 0 && quota->held + quota->cached > quota->cap) {
         int32_t id = kvp_evict(self, kvp_order_of_space(self, space), KVP_REASON_PRESSURE, KVP_PROTECTED_LEVEL);
@@ -116,6 +112,14 @@ kvp_status kvp_pool_set_quota(kvp_pool *self, int32_t space, int32_t floor, int3
         self->stats.evictions_ahead++;
         self->stats.evictions_for_pressure++;
     }
+}
+
+kvp_status kvp_pool_set_quota(kvp_pool *self, int32_t space, int32_t floor, int32_t cap, int64_t now) {
+    kvp_status status = kvp_namespaces_set(self->namespaces, space, floor, cap);
+    if (status != KVP_OK)
+        return status;
+    kvp_pool_see_time(self, now);
+    kvp_evict_beyond_cap(self, space);
     return KVP_OK;
 }
 

@@ -199,6 +199,9 @@ static inline void kvp_tell_removed(kvp_pool *self, int32_t id, kvp_reason reaso
     kvp_record_event(self, event, NULL);
 }
 
+/* Tell the policy of a block that got its identity, and begin its facts. The parent is registered, or KVP_NO_BLOCK. */
+void kvp_admit_extras(kvp_pool *self, int32_t id, int32_t parent);
+
 /* What a block is to be registered as. */
 typedef struct kvp_enrolment {
     uint64_t hash;
@@ -256,6 +259,9 @@ kvp_status kvp_release_view(kvp_pool *self, const kvp_lease *lease);
 /* Evict the block that goes next in this order if its level is at most `highest`; else KVP_NO_BLOCK. It is empty then,
  * and the caller's. */
 int32_t kvp_evict(kvp_pool *self, kvp_eviction *order, kvp_reason reason, uint32_t highest);
+
+/* Evict what the namespace has cached beyond its cap. */
+void kvp_evict_beyond_cap(kvp_pool *self, int32_t space);
 
 /* Take back what kvp_pool_pin counted for a lease. */
 void kvp_unpin(kvp_pool *self, const kvp_lease *lease);

@@ -12,6 +12,7 @@ __all__ = [
     "BlockPoolError",
     "CorruptionError",
     "ForeignHandle",
+    "IndexFileError",
     "InvalidMutableBlock",
     "NotEnoughBlocksAvailable",
     "PinLimitExceeded",
@@ -143,7 +144,11 @@ class ForeignHandle(BlockPoolError):
 
 
 class ResetError(BlockPoolError):
-    """The pool cannot be reset while blocks are held."""
+    """The pool cannot be reset while blocks are held, nor have an index loaded unless all its blocks are empty."""
+
+
+class IndexFileError(BlockPoolError):
+    """A file is not an index that the pool can load: cut short, damaged, of another version, or of another pool."""
 
 
 class StorageInUse(BlockPoolError):

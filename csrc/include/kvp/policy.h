@@ -15,6 +15,7 @@
  *
  * Invariants (kvp_policy_check):
  *   count = blocks that were added, and not removed or named by next since
+ *   each of the KVP_POLICY_LISTS ends is that of a list; those not used are empty
  *   and those of each policy
  */
 #ifndef KVP_POLICY_H

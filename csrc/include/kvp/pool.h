@@ -31,6 +31,7 @@
 #include "kvp/free_list.h"
 #include "kvp/hash_index.h"
 #include "kvp/hint_table.h"
+#include "kvp/index_columns.h"
 #include "kvp/lease.h"
 #include "kvp/namespaces.h"
 #include "kvp/protection.h"
@@ -242,6 +243,27 @@ kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_
  * as many zeroed bytes behind them. The next event is *next. */
 uint32_t kvp_pool_snapshot(const kvp_pool *self, kvp_event *events, uint32_t *tokens, uint32_t max, int32_t *scratch,
                            uint64_t *next);
+
+/* Write what is registered into the columns, which have room for max entries, as if every handle were dropped now, the
+ * oldest first, and nothing were protected: so the blocks that are held come last. Returns how many they are; nothing is
+ * written when that is more than max. scratch has num_blocks uint32 and as many zeroed bytes behind them. */
+uint32_t kvp_pool_save(const kvp_pool *self, kvp_index_columns *columns, uint32_t max, int64_t now, void *scratch);
+
+/* What kvp_pool_restore is told beside the columns. */
+typedef struct kvp_restoration {
+    const kvp_index_columns *columns; /* borrowed; kvp_index_columns_check is content with them */
+    int64_t elapsed;                  /* nanoseconds since they were saved, at least 0 */
+    int32_t num_known;       /* namespaces that the caller knows the pool to have, the default one among them */
+    int32_t num_spaces;      /* and that it shall have */
+    const kvp_quota *quotas; /* borrowed; floor and cap of each; those it has keep theirs, the default one if it
+                                         has any; NULL in a pool without namespaces */
+} kvp_restoration;
+
+/* Make an empty pool what the columns say; its event stream begins anew, and tells of every hash after its parent. What a
+ * namespace has beyond its cap is evicted then.
+ * KVP_IN_USE when a block is held or registered, KVP_RETRY when there are other namespaces than num_known; KVP_FULL and
+ * KVP_NOT_ENOUGH as kvp_namespaces_set. scratch has twice num_blocks int32 and num_blocks zeroed bytes behind them. */
+kvp_status kvp_pool_restore(kvp_pool *self, const kvp_restoration *restoration, int64_t now, void *scratch);
 
 /* NULL, or the broken invariant. scratch has 5 bytes a block, all zero; cleared again when all holds. */
 const char *kvp_pool_check(const kvp_pool *self, void *scratch);

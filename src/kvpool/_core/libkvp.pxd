@@ -200,6 +200,26 @@ cdef extern from "kvp/reuse_sampler.h" nogil:
         kvp_reuse_stats stats
 
 
+cdef extern from "kvp/index_columns.h" nogil:
+    ctypedef struct kvp_index_columns:
+        uint32_t count
+        uint32_t block_size
+        uint64_t *hashes
+        int64_t *lifetimes
+        int32_t *ids
+        int32_t *parents
+        int32_t *elders
+        uint32_t *tokens
+        uint8_t *levels
+        uint8_t *spaces
+        uint8_t *is_parked
+        uint8_t *has_tokens
+
+    size_t kvp_index_columns_scratch(uint32_t count, int32_t num_blocks)
+    const char *kvp_index_columns_check(const kvp_index_columns *self, int32_t num_blocks, uint32_t num_spaces,
+                                        void *scratch, uint32_t *at)
+
+
 cdef extern from "kvp/pool.h" nogil:
     ctypedef struct kvp_pool_config:
         int32_t num_blocks
@@ -302,6 +322,16 @@ cdef extern from "kvp/pool.h" nogil:
                             kvp_identity *evicted)
     uint32_t kvp_pool_snapshot(const kvp_pool *self, kvp_event *events, uint32_t *tokens, uint32_t max,
                                int32_t *scratch, uint64_t *next)
+    uint32_t kvp_pool_save(const kvp_pool *self, kvp_index_columns *columns, uint32_t max, int64_t now, void *scratch)
+
+    ctypedef struct kvp_restoration:
+        const kvp_index_columns *columns
+        int64_t elapsed
+        int32_t num_known
+        int32_t num_spaces
+        const kvp_quota *quotas
+
+    kvp_status kvp_pool_restore(kvp_pool *self, const kvp_restoration *restoration, int64_t now, void *scratch)
     const char *kvp_pool_check(const kvp_pool *self, void *scratch)
 
 

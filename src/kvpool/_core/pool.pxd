@@ -4,8 +4,8 @@
 # Locking:   none here: arguments are parsed and results are made outside the lock, which PoolCore takes.
 # Errors:    each method says what it raises; a call that raises has changed nothing.
 
-from kvpool._core.pool_memory cimport PoolMemory
+from kvpool._core.pool_persistence cimport PoolPersistence
 
 
-cdef class BlockPool(PoolMemory):
+cdef class BlockPool(PoolPersistence):
     cdef object __weakref__

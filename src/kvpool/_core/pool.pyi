@@ -11,7 +11,7 @@ from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_block import MutableBlock
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.namespace import Namespace
-from kvpool._core.pool_memory import PoolMemory
+from kvpool._core.pool_persistence import PoolPersistence
 from kvpool._core.scattered_blocks import ScatteredBlocks
 from kvpool.events.event_manager import EventManager
 from kvpool.metrics.pool_metrics import PoolMetrics
@@ -23,7 +23,7 @@ _HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | m
 _TokensLike: TypeAlias = npt.NDArray[np.integer[Any]] | array[int] | memoryview | Sequence[int]
 
 @final
-class BlockPool(PoolMemory):
+class BlockPool(PoolPersistence):
     def __new__(
         cls,
         num_blocks: int,

@@ -14,7 +14,7 @@ from kvpool._core.immutable_blocks cimport ImmutableBlocks, new_immutable_blocks
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
 from kvpool._core.pool_events cimport remember
-from kvpool._core.pool_memory cimport PoolMemory
+from kvpool._core.pool_persistence cimport PoolPersistence
 from kvpool._core.registration cimport Registration, new_registration
 from kvpool._core.status cimport raise_status
 from kvpool._core.scattered_blocks cimport ScatteredBlocks, new_scattered_blocks
@@ -28,7 +28,7 @@ from kvpool.types.admission import Admission
 
 @cython.final
 @cython.auto_pickle(False)
-cdef class BlockPool(PoolMemory):
+cdef class BlockPool(PoolPersistence):
     """A pool of fixed-size KV cache blocks: allocate, register by sequence hash, match prefixes, evict.
 
     Parameters

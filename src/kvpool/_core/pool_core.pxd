@@ -11,10 +11,10 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.attachment cimport Attachment
-from kvpool._core.libkvp cimport (kvp_anchor, kvp_candidate, kvp_foresight, kvp_identity, kvp_latency, kvp_lease,
-                                  kvp_policy_kind, kvp_pool, kvp_quota, kvp_reason, kvp_registration, kvp_reuse_stats,
-                                  kvp_segment, kvp_sequence, kvp_sequence_batch, kvp_shared_pool, kvp_stats,
-                                  kvp_status, kvp_step)
+from kvpool._core.libkvp cimport (kvp_anchor, kvp_candidate, kvp_foresight, kvp_identity, kvp_index_columns,
+                                  kvp_latency, kvp_lease, kvp_policy_kind, kvp_pool, kvp_quota, kvp_reason,
+                                  kvp_registration, kvp_restoration, kvp_reuse_stats, kvp_segment, kvp_sequence,
+                                  kvp_sequence_batch, kvp_shared_pool, kvp_stats, kvp_status, kvp_step)
 from kvpool._core.scrub_ledger cimport ScrubLedger
 
 
@@ -124,6 +124,9 @@ cdef class PoolCore:
     cdef void read_states(self, int32_t first, int32_t n, uint8_t *states) noexcept nogil
     cdef kvp_stats read_counts(self, Counts *counts) noexcept nogil
     cdef kvp_stats read_blocks(self, BlockColumns *columns, Counts *counts) noexcept nogil
+    cdef uint32_t save_columns(self, kvp_index_columns *columns, uint32_t room, int64_t now,
+                               void *scratch) noexcept nogil
+    cdef kvp_status restore_columns(self, const kvp_restoration *restoration, int64_t now, void *scratch) noexcept nogil
     cdef void begin_latencies(self, uint32_t period) noexcept nogil
     cdef void read_latencies(self, kvp_latency *latency) noexcept nogil
     cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil

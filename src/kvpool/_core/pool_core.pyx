@@ -340,6 +340,20 @@ cdef class PoolCore:
         kvp_shared_pool_leave(self.shared)
         return stats
 
+    cdef uint32_t save_columns(self, kvp_index_columns *columns, uint32_t room, int64_t now,
+                               void *scratch) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint32_t total = kvp_pool_save(&self.shared.pool, columns, room, now, scratch)
+        kvp_shared_pool_leave(self.shared)
+        return total
+
+    cdef kvp_status restore_columns(self, const kvp_restoration *restoration, int64_t now,
+                                    void *scratch) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef kvp_status status = kvp_pool_restore(&self.shared.pool, restoration, now, scratch)
+        kvp_shared_pool_leave(self.shared)
+        return status
+
     cdef void begin_latencies(self, uint32_t period) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
         kvp_latency_init(&self.shared.latency, period)
