@@ -210,7 +210,7 @@ def test_a_save_killed_at_any_moment_leaves_the_old_index_or_the_new_one(run_pyt
         start = time.perf_counter()
         for pool in pools * 3:
             pool.save_index("index")
-        once = (time.perf_counter() - start) / 6
+        span = (time.perf_counter() - start) / 6
         current, random = 1, random.Random(1)
         outcomes, leftovers = [0, 0], 0
         for _ in range(200):
@@ -221,7 +221,7 @@ def test_a_save_killed_at_any_moment_leaves_the_old_index_or_the_new_one(run_pyt
                 pools[1 - current].save_index("index")
                 os._exit(0)
             os.read(told, 1)
-            end = time.perf_counter() + random.uniform(0, 1.5 * once)
+            end = time.perf_counter() + random.uniform(0, span)
             while time.perf_counter() < end:
                 pass
             os.kill(child, signal.SIGKILL)
@@ -234,6 +234,7 @@ def test_a_save_killed_at_any_moment_leaves_the_old_index_or_the_new_one(run_pyt
             assert is_new != loaded.contains([100_000 * current + 17]).item()
             loaded.check_invariants()
             outcomes[is_new] += 1
+            span *= 0.9 if is_new else 1.1  # a child may take longer than its parent did: both come to pass
             current = 1 - current if is_new else current
             left = [name for name in os.listdir() if name != "index"]
             assert len(left) <= 1, left

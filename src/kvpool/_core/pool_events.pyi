@@ -13,6 +13,8 @@ from kvpool.types.event_batch import EventBatch
 from kvpool.types.event_statistics import EventStatistics
 from kvpool.types.pool_event import PoolEvent
 
+__pyx_capi__: dict[str, object]
+
 @disjoint_base
 class PoolEvents(PoolWaiting):
     @property

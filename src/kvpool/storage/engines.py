@@ -29,7 +29,7 @@ def _config(
         outer_dim,
         page_size,
         heads * head_dim,
-        dtype,  # type: ignore[arg-type]
+        dtype,
         num_heads=heads,
         order=order,
     )

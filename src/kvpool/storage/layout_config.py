@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 from kvpool._core.arguments import as_int
 from kvpool._core.geometry import check_sizes
@@ -57,7 +58,7 @@ class LayoutConfig:
     outer_dim: int
     page_size: int
     inner_dim: int
-    dtype: DType = field(default="float16")  # type: ignore[assignment]
+    dtype: Any = "float16"  # a DType from here on
     alignment: int = 1
     num_heads: int | None = None
     order: str = "NHD"
