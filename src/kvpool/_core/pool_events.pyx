@@ -50,9 +50,7 @@ cdef bytes new_room(uint64_t n, size_t size):
 
 
 cdef object tokens_array(bytes tokens, uint64_t n, size_t block_size):
-    array = uint32_array(tokens[:n * block_size * sizeof(uint32_t)]).view()
-    array.shape = (n, block_size)
-    return array
+    return uint32_array(tokens[:n * block_size * sizeof(uint32_t)]).reshape(n, block_size)
 
 
 cdef class PoolEvents(PoolWaiting):
