@@ -379,6 +379,7 @@ def test_a_subscriber_that_hangs_is_left_behind_when_the_pool_is_closed():
     held.release()
 
 
+@pytest.mark.own_memory
 def test_ten_million_unread_events_take_no_more_memory():
     resource = pytest.importorskip("resource")
     pool = BlockPool(1024, 4, event_capacity=4096)
