@@ -10,10 +10,15 @@ enum { NUM_BLOCKS = 8 };
 static kvp_shared_pool shared;
 static kvp_bell bell;
 
-static void begin_with(uint64_t event_capacity) {
-    kvp_pool_config config = {.num_blocks = NUM_BLOCKS, .event_capacity = event_capacity, .secret = {1, 2}};
+static void begin_as(uint64_t event_capacity, bool has_outer_lock) {
+    kvp_pool_config config = {
+        .num_blocks = NUM_BLOCKS, .has_outer_lock = has_outer_lock, .event_capacity = event_capacity, .secret = {1, 2}};
     KVP_EXPECT(kvp_shared_pool_init(&shared, &config) == KVP_OK);
     KVP_EXPECT(kvp_bell_init(&bell) == KVP_OK);
+}
+
+static void begin_with(uint64_t event_capacity) {
+    begin_as(event_capacity, false);
 }
 
 static void begin(void) {
@@ -273,7 +278,7 @@ KVP_TEST(the_drop_that_relieves_the_pressure_rings_once) {
 }
 
 KVP_TEST(a_forked_child_has_no_queue_and_rings_for_nobody) {
-    begin_with(16);
+    begin_as(16, true);
     listen(&bell);
     kvp_lease *all = allocate(NUM_BLOCKS);
     enqueue(0, 1);
