@@ -19,9 +19,10 @@ void kvp_keeper_unshare(kvp_keeper *self) {
 }
 
 void kvp_keeper_stack_push(kvp_keeper_stack *self, kvp_keeper *keeper) {
-    keeper->next = atomic_load_explicit(&self->first, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&self->first, &keeper->next, keeper))
-        ;
+    kvp_keeper *first = atomic_load_explicit(&self->first, memory_order_relaxed);
+    do
+        keeper->next = first;
+    while (!atomic_compare_exchange_weak(&self->first, &first, keeper));
 }
 
 const char *kvp_keeper_check(const kvp_keeper *self) {

@@ -8,11 +8,9 @@ static bool multiply(uint64_t a, uint64_t b, uint64_t *product) {
     return !__builtin_mul_overflow(a, b, product) && *product <= INT64_MAX;
 }
 
+/* Neither is more than 2**63, so that their sum less one fits. */
 static bool round_up(uint64_t bytes, uint64_t alignment, uint64_t *rounded) {
-    uint64_t sum;
-    if (__builtin_add_overflow(bytes, alignment - 1, &sum))
-        return false;
-    *rounded = sum & ~(alignment - 1);
+    *rounded = (bytes + (alignment - 1)) & ~(alignment - 1);
     return *rounded <= INT64_MAX;
 }
 

@@ -24,29 +24,14 @@ void kvp_policy_deallocate(kvp_policy *self, size_t size) {
 }
 
 kvp_policy *kvp_policy_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end) {
-    switch (config->kind) {
-    case KVP_POLICY_FIFO:
-        return kvp_fifo_new(config, table, first_end);
-    case KVP_POLICY_LFU:
-        return kvp_lfu_new(config, table, first_end);
-    case KVP_POLICY_SLRU:
-        return kvp_slru_new(config, table, first_end);
-    case KVP_POLICY_S3FIFO:
-        return kvp_s3fifo_new(config, table, first_end);
-    case KVP_POLICY_SIEVE:
-        return kvp_sieve_new(config, table, first_end);
-    case KVP_POLICY_ARC:
-        return kvp_arc_new(config, table, first_end);
-    case KVP_POLICY_MULTI_LRU:
-        return kvp_multi_lru_new(config, table, first_end);
-    case KVP_POLICY_ADAPTIVE:
-        return kvp_adaptive_new(config, table, first_end);
-    case KVP_POLICY_LRU:
-    case KVP_NUM_POLICIES:
-        break;
-    }
-    KVP_ASSERT(false);
-    return NULL;
+    static kvp_policy *(*const makers[KVP_NUM_POLICIES])(const kvp_policy_config *, kvp_block_table *, int32_t) = {
+        [KVP_POLICY_FIFO] = kvp_fifo_new,           [KVP_POLICY_LFU] = kvp_lfu_new,
+        [KVP_POLICY_SLRU] = kvp_slru_new,           [KVP_POLICY_S3FIFO] = kvp_s3fifo_new,
+        [KVP_POLICY_SIEVE] = kvp_sieve_new,         [KVP_POLICY_ARC] = kvp_arc_new,
+        [KVP_POLICY_MULTI_LRU] = kvp_multi_lru_new, [KVP_POLICY_ADAPTIVE] = kvp_adaptive_new,
+    };
+    KVP_ASSERT(config->kind > KVP_POLICY_LRU && config->kind < KVP_NUM_POLICIES);
+    return makers[config->kind](config, table, first_end);
 }
 
 const char *kvp_policy_check(const kvp_policy *self) {

@@ -117,9 +117,10 @@ void kvp_shared_pool_leave_slowly(kvp_shared_pool *self) {
 }
 
 static void push_deferred(kvp_shared_pool *self, kvp_lease *lease) {
-    lease->deferred = atomic_load_explicit(&self->deferred, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&self->deferred, &lease->deferred, lease))
-        ;
+    kvp_lease *first = atomic_load_explicit(&self->deferred, memory_order_relaxed);
+    do
+        lease->deferred = first;
+    while (!atomic_compare_exchange_weak(&self->deferred, &first, lease));
 }
 
 void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease) {

@@ -124,6 +124,20 @@ KVP_TEST(writing_without_end_blocks_nobody) {
     end();
 }
 
+/* As many as a pipe has no room for as well. */
+KVP_TEST(a_bell_that_was_written_often_is_silent_after_one_answer) {
+    static const int counts[] = {63, 64, 65, 128, 200, 10000};
+    begin();
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        for (int n = 0; n < counts[i]; n++)
+            kvp_bell_write(&bell);
+        KVP_EXPECT(is_readable(&bell));
+        kvp_bell_silence(&bell);
+        KVP_EXPECT(!is_readable(&bell));
+    }
+    end();
+}
+
 KVP_TEST(without_a_descriptor_left_there_is_no_bell_and_nothing_leaks) {
     struct rlimit was, none;
     KVP_EXPECT(getrlimit(RLIMIT_NOFILE, &was) == 0);
@@ -376,6 +390,7 @@ int main(void) {
     KVP_RUN(a_bell_is_readable_from_its_ring_until_it_is_silenced);
     KVP_RUN(a_bell_that_was_rung_is_not_written_to_again_before_it_is_answered);
     KVP_RUN(writing_without_end_blocks_nobody);
+    KVP_RUN(a_bell_that_was_written_often_is_silent_after_one_answer);
     KVP_RUN(without_a_descriptor_left_there_is_no_bell_and_nothing_leaks);
     KVP_RUN(what_a_loop_was_granted_is_collected_oldest_first_after_one_ring);
     KVP_RUN(a_grant_that_is_withdrawn_before_it_is_collected_leaves_the_bell);
