@@ -2,8 +2,12 @@
 #include "refusal.h"
 
 #include "ctest.h"
-#include "kvp/sequence.h"
+#include "kvp/anchor.h"
+#include "kvp/block_copy.h"
+#include "kvp/scrub_ledger.h"
+#include "kvp/sequence_batch.h"
 #include "kvp/shared_pool.h"
+#include "kvp/tensor.h"
 
 #include <malloc.h>
 
@@ -39,6 +43,9 @@ static const kvp_pool_config configs[] = {
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_S3FIFO, .ghost_factor = 1},
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_MULTI_LRU, .ghost_factor = 1},
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_LFU, .ghost_factor = 1},
+    {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_SIEVE, .ghost_factor = 1},
+    {.num_blocks = 50, .secret = {1, 2}, .keeps_facts = true, .reuse_sampling = 0.5},
+    {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_ARC, .max_namespaces = 2, .ghost_factor = 1},
 };
 
 static long num_allocations(const kvp_pool_config *config) {
@@ -160,6 +167,126 @@ KVP_TEST(a_lease_that_gets_no_memory_is_null) {
     kvp_lease_unshare(lease);
 }
 
+KVP_TEST(an_anchor_that_gets_no_memory_for_itself_or_its_pool_is_null) {
+    refuse(0);
+    kvp_anchor *anchor = kvp_anchor_new(&configs[1]);
+    KVP_EXPECT(anchor != NULL);
+    kvp_anchor_unshare(anchor);
+    for (long n = 1, all = asked; n <= all; n++) {
+        refuse(n);
+        KVP_EXPECT(kvp_anchor_new(&configs[1]) == NULL);
+    }
+}
+
+static void end_keeper(kvp_keeper *keeper) {
+    kvp_keeper_free(keeper);
+}
+
+KVP_TEST(what_is_lent_without_memory_leaves_its_owner_alone) {
+    int owner;
+    kvp_tensor scalar = {.ndim = 0, .data = &owner};
+    refuse(1);
+    KVP_EXPECT(kvp_keeper_new(&owner, end_keeper) == NULL);
+    kvp_keeper *keeper = kvp_keeper_new(&owner, end_keeper);
+    refuse(1);
+    KVP_EXPECT(kvp_tether_new(NULL, NULL, keeper) == NULL && keeper->shares == 1);
+    kvp_tether *tether = kvp_tether_new(NULL, NULL, keeper);
+    KVP_EXPECT(tether && keeper->shares == 2);
+    refuse(1);
+    KVP_EXPECT(kvp_tensor_export(&scalar, tether) == NULL && tether->shares == 1);
+    refuse(1);
+    KVP_EXPECT(kvp_tensor_export_legacy(&scalar, tether) == NULL && tether->shares == 1);
+    kvp_tether_unshare(tether);
+    KVP_EXPECT(keeper->shares == 1);
+    kvp_keeper_unshare(keeper);
+}
+
+KVP_TEST(memory_is_neither_described_nor_checked_nor_copied_without_memory) {
+    static char room[64];
+    kvp_layout_config config = {.num_blocks = 8,
+                                .num_layers = 1,
+                                .outer_dim = 1,
+                                .page_size = 8,
+                                .inner_dim = 1,
+                                .item_size = 1,
+                                .alignment = 1};
+    kvp_layout layout;
+    kvp_block_memory memory;
+    kvp_scrub_ledger ledger;
+    const char *product;
+    uint64_t base = (uintptr_t)room, at;
+    int32_t ids[] = {1, 5};
+    bool is_to;
+    refuse(1);
+    KVP_EXPECT(kvp_layout_init(&layout, &config, &product) == KVP_OK);
+    KVP_EXPECT(kvp_block_memory_init(&memory, &layout, &base) == KVP_NO_MEMORY);
+    KVP_EXPECT(kvp_block_memory_init(&memory, &layout, &base) == KVP_OK);
+    kvp_block_copy copy = {.from = {.memory = &memory, .ids = ids}, .to = {.memory = &memory, .ids = ids}, .count = 2};
+    refuse(1);
+    KVP_EXPECT(kvp_block_copy_prepare(&copy, &at, &is_to) == KVP_NO_MEMORY);
+    KVP_EXPECT(kvp_block_copy_prepare(&copy, &at, &is_to) == KVP_OVERLAP); /* onto themselves */
+    refuse(1);
+    KVP_EXPECT(kvp_scrub_ledger_init(&ledger, 8, KVP_SCRUB_FREE, false) == KVP_NO_MEMORY);
+    kvp_block_memory_destroy(&memory);
+}
+
+KVP_TEST(a_sequence_that_cannot_grow_stays_as_it_was) {
+    enum { SIZE = 4 };
+    static const uint32_t tokens[SIZE + 1] = {1, 2, 3, 4, 5};
+    kvp_sequence sequence, copy;
+    refuse(1);
+    KVP_EXPECT(kvp_sequence_init(&sequence, SIZE, 0, true) == KVP_NO_MEMORY);
+    KVP_EXPECT(kvp_sequence_init(&sequence, SIZE, 0, true) == KVP_OK);
+    KVP_EXPECT(kvp_sequence_init(&copy, SIZE, 0, true) == KVP_OK);
+    KVP_EXPECT(kvp_sequence_make_room(&sequence, SIZE + 1) == KVP_OK);
+    kvp_sequence_write(&sequence, tokens, SIZE + 1);
+    kvp_sequence_count_in(&sequence, SIZE + 1);
+    kvp_sequence before = sequence;
+    for (long n = 1; n <= 3; n++) { /* tokens, hashes, table */
+        refuse(n);
+        KVP_EXPECT(kvp_sequence_make_room(&sequence, 1000) == KVP_NO_MEMORY);
+        KVP_EXPECT(memcmp(&before, &sequence, sizeof before) == 0 &&
+                   memcmp(sequence.tokens, tokens, sizeof tokens) == 0);
+        refuse(n);
+        KVP_EXPECT(kvp_sequence_copy_tokens(&copy, &sequence) == KVP_NO_MEMORY && copy.num_tokens == 0);
+    }
+    refuse(0);
+    KVP_EXPECT(kvp_sequence_make_room(&sequence, (uint64_t)UINT32_MAX * SIZE + 1) == KVP_NO_MEMORY && asked == 0);
+    KVP_EXPECT(kvp_sequence_copy_tokens(&copy, &sequence) == KVP_OK && copy.num_tokens == SIZE + 1);
+    kvp_lease_unshare(sequence.lease);
+    kvp_lease_unshare(copy.lease);
+    kvp_sequence_destroy(&sequence);
+    kvp_sequence_destroy(&copy);
+}
+
+KVP_TEST(a_batch_without_memory_is_not_made_and_writes_nothing) {
+    enum { ROWS = 2, SIZE = 4 };
+    kvp_sequence_batch batch;
+    kvp_sequence sequence;
+    static const uint32_t tokens[100];
+    const int64_t starts[] = {0, 100};
+    kvp_step step = {tokens, starts, 0};
+    refuse(0);
+    KVP_EXPECT(kvp_sequence_batch_init(&batch, ROWS, 4, 8) == KVP_OK);
+    kvp_sequence_batch_destroy(&batch);
+    for (long n = 1, all = asked; n <= all; n++) {
+        refuse(n);
+        KVP_EXPECT(kvp_sequence_batch_init(&batch, ROWS, 4, 8) == KVP_NO_MEMORY);
+    }
+    refuse(0);
+    KVP_EXPECT(kvp_sequence_batch_init(&batch, ROWS, 4, 8) == KVP_OK);
+    KVP_EXPECT(kvp_sequence_init(&sequence, SIZE, 0, true) == KVP_OK);
+    kvp_sequence_batch_add(&batch, &sequence);
+    refuse(1);
+    KVP_EXPECT(kvp_sequence_batch_write(&batch, &step) == KVP_NO_MEMORY);
+    KVP_EXPECT(sequence.num_tokens == 0 && sequence.token_capacity == 0);
+    KVP_EXPECT_SOUND(kvp_sequence_batch_check(&batch));
+    kvp_sequence_batch_remove(&batch, 0);
+    kvp_sequence_batch_destroy(&batch);
+    kvp_lease_unshare(sequence.lease);
+    kvp_sequence_destroy(&sequence);
+}
+
 /* No allocation on the hot path: a pool that may not allocate serves a request as ever. */
 KVP_TEST(a_request_allocates_nothing_but_its_leases) {
     enum { N = 8 };
@@ -198,6 +325,11 @@ int main(void) {
     KVP_RUN(no_call_of_a_pool_allocates);
     KVP_RUN(an_event_ring_too_large_for_memory_is_refused);
     KVP_RUN(a_lease_that_gets_no_memory_is_null);
+    KVP_RUN(an_anchor_that_gets_no_memory_for_itself_or_its_pool_is_null);
+    KVP_RUN(what_is_lent_without_memory_leaves_its_owner_alone);
+    KVP_RUN(memory_is_neither_described_nor_checked_nor_copied_without_memory);
+    KVP_RUN(a_sequence_that_cannot_grow_stays_as_it_was);
+    KVP_RUN(a_batch_without_memory_is_not_made_and_writes_nothing);
     KVP_RUN(a_request_allocates_nothing_but_its_leases);
     return 0;
 }
