@@ -159,6 +159,17 @@ KVP_TEST(the_checks_of_all_structures_are_called) {
     end_mixed();
 }
 
+KVP_TEST(a_policy_that_miscounts_its_blocks_is_named) {
+    for (int kind = KVP_POLICY_FIFO; kind < KVP_NUM_POLICIES; kind++) {
+        begin_as(8, false, (kvp_policy_kind)kind);
+        kvp_lease *first = FILL(11, 12);
+        release(FILL(13, 14));
+        BROKEN_BY(pool.eviction.policy->count, 1, "a policy miscounts its blocks");
+        release(first);
+        end();
+    }
+}
+
 KVP_TEST(the_check_leaves_its_scratch_clear) {
     static const uint8_t zero[sizeof scratch];
     begin_mixed(false);
@@ -178,6 +189,7 @@ int main(void) {
     KVP_RUN(a_registered_block_out_of_the_index_is_named);
     KVP_RUN(a_wrong_ring_of_copies_is_named);
     KVP_RUN(the_checks_of_all_structures_are_called);
+    KVP_RUN(a_policy_that_miscounts_its_blocks_is_named);
     KVP_RUN(the_check_leaves_its_scratch_clear);
     return 0;
 }

@@ -157,6 +157,7 @@ KVP_TEST(truncating_into_a_block_of_ones_own_takes_its_identity) {
     KVP_EXPECT(truncate_to(&one, 6) == KVP_OK && num_copies == 0);
     KVP_EXPECT(one.lease->ids[1] == block && one.lease->registered == 1);
     expect_counts(6, 1, 1, 0);
+    KVP_EXPECT(pool.stats.truncations == 1);
     write_tokens(&one, TOKENS(70, 80), 2);
     commit(&one, 8);
     KVP_EXPECT(one.lease->registered == 2);
