@@ -444,7 +444,8 @@ static const char *check(const kvp_policy *base, int32_t *count) {
             older = at;
         }
         KVP_REQUIRE(broken || self->classes[i].newest == older, "a class's newest segment is not its last");
-        KVP_REQUIRE((self->occupied[i / 64] >> i % 64 & 1) == (older != NO_SEGMENT), "an empty class has a segment");
+        KVP_REQUIRE(broken || (self->occupied[i / 64] >> i % 64 & 1) == (older != NO_SEGMENT),
+                    "an empty class has a segment");
     }
     for (int32_t at = self->free_segment; !broken && at != NO_SEGMENT; at = self->segments[at].newer)
         KVP_REQUIRE(++segments <= self->num_segments && self->segments[at].count == 0, "a free segment is in use");
