@@ -86,12 +86,12 @@ def difference(mutation: Mutation, text: str) -> list[str]:
 
 
 def try_all(trial: Trial, chosen: list[Mutation], seconds: float) -> list[tuple[Mutation, Result]]:
-    """Judge the changes, in parallel, until the time is over; the rest is left out."""
+    """Judge the changes, in parallel, until the time is over; of the rest only what is known from before."""
     results: dict[Mutation, Result] = {}
     begin = time.monotonic()
 
     def judge(mutation: Mutation) -> Result | None:
-        return None if time.monotonic() - begin > seconds else trial.judge(mutation)
+        return trial.judge(mutation, time.monotonic() - begin <= seconds)
 
     with ThreadPoolExecutor(trial.workshop.jobs) as pool:
         futures = {pool.submit(judge, mutation): mutation for mutation in chosen}

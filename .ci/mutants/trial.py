@@ -103,7 +103,7 @@ class Trial:
             try:
                 status = process.wait(limits[1])
             except subprocess.TimeoutExpired:
-                return "too long"
+                return "too long by the clock"
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
@@ -117,7 +117,7 @@ class Trial:
     def limits(self, build: str, test: str) -> tuple[float, float]:
         """Give the seconds of processor and clock after which a test counts as failed."""
         processor, clock = self.cost(build, test)
-        return 2 + 5 * processor, 10 + 8 * clock
+        return 2 + 5 * processor, 30 + 8 * clock
 
     def key_of(self, mutation: Mutation) -> str:
         """Give the key under which the result of a change is kept: as long as the file and all headers are the same."""
@@ -128,25 +128,32 @@ class Trial:
         """Give a test with what it is, so that a result is kept only as long as the test is the same."""
         return f"{test}@{self.workshop.test_keys[test]}"
 
-    def judge(self, mutation: Mutation) -> Result:
-        """Find out what becomes of a change, from earlier runs as far as they say."""
+    def look_up(self, mutation: Mutation) -> tuple[Result | None, dict[str, list[str]]]:
+        """Give what earlier runs say of a change, and the tests that have not seen it."""
         key = self.key_of(mutation)
         result = Result(**self.memory[key]) if key in self.memory else None
         if result and (result.outcome in ("invalid", "same") or result.killer in map(self.stamp, self.workshop.tests)):
-            return result
+            return result, {}
         tests = self.tests_of(mutation)
         missing = {
             build: [test for test in tests if not result or self.stamp(test) not in result.passed.get(build, [])]
             for build in self.builds
         }
+        return result, missing
+
+    def judge(self, mutation: Mutation, may_run: bool) -> Result | None:
+        """Find out what becomes of a change, from earlier runs as far as they say; None if it may not and must run."""
+        result, missing = self.look_up(mutation)
         if result and not any(missing.values()):
             return result
+        if not may_run:
+            return None
         farm = self.farms.get()
         try:
             result = self.attempt(mutation, result, missing, farm)
         finally:
             self.farms.put(farm)
-        self.memory[key] = asdict(result)
+        self.memory[self.key_of(mutation)] = asdict(result)
         return result
 
     def attempt(self, mutation: Mutation, result: Result | None, missing: dict[str, list[str]], farm: Path) -> Result:
