@@ -300,6 +300,7 @@ KVP_TEST(a_forked_child_has_no_queue_and_rings_for_nobody) {
     shared.relief = 4;
     kvp_shared_pool_enter(&shared); /* by a thread that the child does not have */
     KVP_EXPECT(kvp_shared_pool_forget_others(&shared) == KVP_OK);
+    KVP_EXPECT(shared.first == NULL && shared.num_waiters == 0 && shared.news == NULL && shared.relief == -1);
     kvp_shared_pool_drop(&shared, all);
     reset();
     KVP_EXPECT(!waiters[0].is_granted && !is_readable(&bell));

@@ -267,6 +267,8 @@ static void leave(kvp_policy *base, int32_t id, bool is_evicted) {
     uint64_t hash = base->rows[id].hash;
     uint32_t count = self->counts[id] & COUNT;
     self->counts[id] = 0;
+    self->depths[id] = 0; /* or a later block in its place, of another level, would pass them on to what continues it */
+    self->origins[id] = 0;
     if (!is_evicted)
         return;
     if (kvp_hash_ring_is_full(&self->ghosts))
@@ -372,6 +374,8 @@ static void clear(kvp_policy *base) {
     kvp_hash_ring_clear(&self->ghosts);
     kvp_reuse_hazard_clear(&self->hazard);
     memset(self->counts, 0, (size_t)base->num_blocks);
+    memset(self->depths, 0, (size_t)base->num_blocks * sizeof *self->depths);
+    memset(self->origins, 0, (size_t)base->num_blocks);
     for (int32_t id = 0; id < base->num_blocks; id++)
         self->segment_of[id] = NO_SEGMENT;
     for (uint32_t i = 0; i < NUM_CLASSES; i++)
@@ -440,7 +444,8 @@ static const char *check(const kvp_policy *base, int32_t *count) {
             older = at;
         }
         KVP_REQUIRE(broken || self->classes[i].newest == older, "a class's newest segment is not its last");
-        KVP_REQUIRE((self->occupied[i / 64] >> i % 64 & 1) == (older != NO_SEGMENT), "an empty class has a segment");
+        KVP_REQUIRE(broken || (self->occupied[i / 64] >> i % 64 & 1) == (older != NO_SEGMENT),
+                    "an empty class has a segment");
     }
     for (int32_t at = self->free_segment; !broken && at != NO_SEGMENT; at = self->segments[at].newer)
         KVP_REQUIRE(++segments <= self->num_segments && self->segments[at].count == 0, "a free segment is in use");

@@ -1,0 +1,330 @@
+/* What is kept longer, or not: levels and times to live, pins, protection, eviction ahead, and the choice of others. */
+#include "pool_fixture.h"
+
+static void begin_with_facts(int32_t num_blocks) {
+    kvp_pool_config config = {
+        .num_blocks = num_blocks, .keeps_facts = true, .event_capacity = 64, .secret = {0x0123456789ABCDEF, 7}};
+    KVP_EXPECT(kvp_pool_init(&pool, &config) == KVP_OK);
+    now = 0;
+}
+
+static int32_t id_of(uint64_t hash) {
+    return kvp_hash_index_find(&pool.index, hash);
+}
+
+static uint32_t retain_n(const uint64_t *hashes, uint32_t n, int level, int64_t expiry) {
+    uint32_t found = kvp_pool_retain(&pool, hashes, n, level, expiry, now);
+    expect_sound();
+    return found;
+}
+
+#define RETAIN(level, expiry, ...) retain_n(HASHES(__VA_ARGS__), COUNT(__VA_ARGS__), level, expiry)
+
+KVP_TEST(retained_blocks_go_last_and_demoted_ones_first) {
+    begin(6);
+    release(FILL(1));
+    release(FILL(2));
+    release(FILL(3));
+    release(FILL(4));
+    KVP_EXPECT(RETAIN(50, KVP_NO_EXPIRY, 1, 99, 2) == 2 && RETAIN(0, KVP_NO_EXPIRY, 4) == 1);
+    EXPECT_ORDER(4, 3, 1, 2);
+    end();
+}
+
+KVP_TEST(a_level_that_ends_is_the_default_one_from_then_on) {
+    begin(4);
+    release(FILL(1));
+    now = 10;
+    KVP_EXPECT(RETAIN(50, 30, 1) == 1 && pool.now == 10);
+    release(FILL(2));
+    release(FILL(3));
+    now = 30;
+    EXPECT_ORDER(2, 3, 1); /* demoted when blocks were wanted: behind what was there */
+    end();
+}
+
+KVP_TEST(a_held_block_can_be_retained) {
+    begin(4);
+    kvp_lease *held = FILL(1);
+    KVP_EXPECT(RETAIN(60, KVP_NO_EXPIRY, 1) == 1);
+    release(FILL(2));
+    release(held);
+    release(FILL(3));
+    EXPECT_ORDER(2, 3, 1);
+    end();
+}
+
+static kvp_status pin_n(const uint64_t *hashes, uint32_t n, int32_t limit, kvp_lease **lease, int32_t *wanted) {
+    *lease = kvp_lease_new(n, false);
+    kvp_status status = kvp_pool_pin(&pool, hashes, n, limit, now, *lease, wanted);
+    expect_sound();
+    if (status != KVP_OK) {
+        kvp_lease_unshare(*lease);
+        *lease = NULL;
+    }
+    return status;
+}
+
+#define PIN(limit, lease, wanted, ...) pin_n(HASHES(__VA_ARGS__), COUNT(__VA_ARGS__), limit, lease, wanted)
+
+KVP_TEST(a_pin_holds_its_blocks_and_counts_those_that_they_continue) {
+    kvp_lease *pin, *other;
+    int32_t wanted;
+    begin(8);
+    release(FILL(1, 2, 3));
+    release(FILL(4));
+    now = 5;
+    KVP_EXPECT(PIN(8, &pin, &wanted, 3, 99) == KVP_OK && wanted == 3 && pool.num_pinned == 3 && pool.now == 5);
+    KVP_EXPECT(pin->ids[0] == id_of(3) && pin->ids[1] == KVP_NO_BLOCK && pin->held == 1 && pin->is_pin);
+    expect_counts(4, 0, 3, 1);
+    KVP_EXPECT(PIN(8, &other, &wanted, 3, 2) == KVP_OK && wanted == 3);
+    KVP_EXPECT(pool.pins[id_of(3)] == 2 && pool.pins[id_of(2)] == 2 && pool.pins[id_of(1)] == 1);
+    release(pin);
+    KVP_EXPECT(pool.num_pinned == 3);
+    kvp_lease *fresh = allocate(5);
+    EXPECT_EVICTED(4);
+    release(fresh);
+    release(other);
+    KVP_EXPECT(pool.num_pinned == 0);
+    expect_counts(5, 0, 0, 3);
+    end();
+}
+
+KVP_TEST(more_pins_than_the_cap_change_nothing) {
+    kvp_lease *pin, *refused;
+    int32_t wanted;
+    begin(8);
+    release(FILL(1, 2));
+    release(FILL(3, 4));
+    KVP_EXPECT(PIN(2, &pin, &wanted, 2) == KVP_OK && wanted == 2);
+    snapshot before = take_snapshot();
+    KVP_EXPECT(PIN(3, &refused, &wanted, 2, 98, 4) == KVP_NOT_ENOUGH && wanted == 4);
+    expect_unchanged(&before);
+    KVP_EXPECT(pool.pins[id_of(2)] == 1 && pool.pins[id_of(4)] == 0);
+    KVP_EXPECT(PIN(4, &refused, &wanted, 4) == KVP_OK && wanted == 4);
+    release(refused);
+    release(pin);
+    end();
+}
+
+static void protect_n(const uint64_t *hashes, const uint32_t *lengths, uint32_t num_prompts) {
+    int32_t ids[MAX_BLOCKS];
+    kvp_pool_protect(&pool, hashes, lengths, num_prompts, ids);
+    expect_sound();
+}
+
+#define PROTECT(...) protect_n(HASHES(__VA_ARGS__), (const uint32_t[]){COUNT(__VA_ARGS__)}, 1)
+
+KVP_TEST(protected_prefixes_go_when_there_are_no_others) {
+    begin(8);
+    release(FILL(1, 2));
+    release(FILL(3, 4));
+    release(FILL(5, 6));
+    protect_n(HASHES(1, 2, 99, 5, 98, 6), (const uint32_t[]){3, 3}, 2); /* 6 stands behind a miss */
+    KVP_EXPECT(pool.protection.count == 3);
+    release(allocate(4));
+    EXPECT_EVICTED(4, 3);
+    release(allocate(5));
+    EXPECT_EVICTED(6);
+    KVP_EXPECT(is_known(1) && is_known(2) && is_known(5));
+    protect_n(NULL, NULL, 0);
+    KVP_EXPECT(!pool.has_extras);
+    EXPECT_ORDER(2, 1, 5); /* the first two had been spared, the third not yet */
+    end();
+}
+
+KVP_TEST(what_was_spared_goes_next_when_it_is_protected_no_more) {
+    begin(4);
+    release(FILL(1));
+    release(FILL(2));
+    release(FILL(3));
+    RETAIN(20, KVP_NO_EXPIRY, 1);
+    PROTECT(1);
+    release(allocate(2)); /* its turn: spared, 2 goes */
+    EXPECT_EVICTED(2);
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == KVP_PROTECTED_LEVEL);
+    release(FILL(4));
+    PROTECT(3);
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == 20);
+    EXPECT_ORDER(1, 4, 3);
+    end();
+}
+
+KVP_TEST(a_spared_block_that_is_matched_has_its_level_again) {
+    begin(3);
+    release(FILL(1));
+    release(FILL(2));
+    RETAIN(20, KVP_NO_EXPIRY, 1);
+    PROTECT(1);
+    release(allocate(2));
+    EXPECT_EVICTED(2);
+    kvp_lease *held = MATCH(1);
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == 20);
+    release(held);
+    end();
+}
+
+KVP_TEST(the_level_of_a_spared_block_can_be_changed_meanwhile) {
+    begin(3);
+    release(FILL(1));
+    release(FILL(2));
+    PROTECT(1);
+    release(allocate(2));
+    KVP_EXPECT(RETAIN(70, KVP_NO_EXPIRY, 1) == 1);
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == KVP_PROTECTED_LEVEL && pool.protection.levels[id_of(1)] == 70);
+    PROTECT(99);
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == 70);
+    end();
+}
+
+KVP_TEST(a_spared_block_that_is_held_is_not_put_in_a_list) {
+    begin(4);
+    release(FILL(1));
+    release(FILL(2));
+    PROTECT(1);
+    release(allocate(3));
+    kvp_lease *child = FILL_BELOW(1, 5);
+    protect_n(NULL, NULL, 0);
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == KVP_DEFAULT_LEVEL && pool.table.rows[id_of(1)].refs == 1);
+    release(child);
+    EXPECT_ORDER(5, 1);
+    end();
+}
+
+static uint32_t evict_ahead(uint32_t n, uint32_t highest, kvp_reason reason, kvp_identity *gone) {
+    uint32_t count = kvp_pool_evict(&pool, n, highest, reason, now, gone);
+    expect_sound();
+    return count;
+}
+
+KVP_TEST(evicting_ahead_goes_by_the_order_up_to_a_level) {
+    kvp_identity gone[8];
+    begin(8);
+    release(FILL(1, 2));
+    release(FILL(3));
+    release(FILL(4));
+    RETAIN(50, KVP_NO_EXPIRY, 3);
+    RETAIN(10, KVP_NO_EXPIRY, 4);
+    now = 9;
+    KVP_EXPECT(evict_ahead(2, 100, KVP_REASON_CAPACITY, gone) == 2 && pool.now == 9);
+    KVP_EXPECT(gone[0].hash == 4 && gone[1].hash == 2 && gone[1].id == pool.empty.ids[pool.empty.count - 1]);
+    KVP_EXPECT(pool.stats.evictions_ahead == 2 && pool.stats.evictions_for_pressure == 0);
+    KVP_EXPECT(evict_ahead(8, KVP_DEFAULT_LEVEL, KVP_REASON_PRESSURE, gone) == 1 && gone[0].hash == 1);
+    KVP_EXPECT(pool.stats.evictions_ahead == 3 && pool.stats.evictions_for_pressure == 1 && pool.stats.evictions == 0);
+    expect_counts(7, 0, 0, 1);
+    KVP_EXPECT(evict_ahead(1, 50, KVP_REASON_PRESSURE, gone) == 1 && gone[0].hash == 3);
+    KVP_EXPECT(evict_ahead(1, 101, KVP_REASON_PRESSURE, gone) == 0);
+    end();
+}
+
+static kvp_candidate told[8];
+
+KVP_TEST(candidates_are_told_in_their_order_with_what_is_known_of_them) {
+    begin_with_facts(8);
+    now = 100;
+    release(FILL(1, 2));
+    release(FILL(3));
+    now = 200;
+    release(MATCH(3));
+    kvp_lease *held = FILL(4);
+    RETAIN(2, KVP_NO_EXPIRY, 3);
+    uint32_t count = kvp_pool_candidates(&pool, told, 8);
+    KVP_EXPECT(count == 3 && told[0].hash == 3 && told[1].hash == 2 && told[2].hash == 1);
+    KVP_EXPECT(told[0].priority == 2 && told[0].last_access == 200 && told[0].reuse_count == 1);
+    KVP_EXPECT(told[1].priority == KVP_DEFAULT_LEVEL && told[1].last_access == 100 && told[1].reuse_count == 0);
+    KVP_EXPECT(told[1].position == 1 && told[2].position == 0 && told[0].position == 0);
+    KVP_EXPECT(!told[1].is_continued && told[2].is_continued && !told[0].is_continued);
+    KVP_EXPECT(told[1].id == id_of(2) && told[1].generation == pool.table.rows[id_of(2)].generation);
+    KVP_EXPECT(kvp_pool_candidates(&pool, told, 2) == 2 && kvp_pool_candidates(&pool, told, 0) == 0);
+    release(held);
+    end();
+}
+
+KVP_TEST(what_is_preferred_goes_first_and_the_rest_comes_back_in_front) {
+    begin_with_facts(8);
+    release(FILL(1));
+    release(FILL(2));
+    release(FILL(3));
+    release(FILL(4));
+    RETAIN(60, KVP_NO_EXPIRY, 4);
+    KVP_EXPECT(kvp_pool_candidates(&pool, told, 8) == 4);
+    kvp_candidate victims[3] = {told[3], told[2], told[1]}; /* 4, 3, 2 */
+    KVP_EXPECT(kvp_pool_prefer(&pool, victims, 3) == 3);
+    expect_sound();
+    release(allocate(5));
+    EXPECT_EVICTED(4);
+    kvp_pool_end_preference(&pool, victims, 3);
+    expect_sound();
+    KVP_EXPECT(pool.table.rows[id_of(3)].level == KVP_DEFAULT_LEVEL);
+    EXPECT_ORDER(3, 2, 1);
+    end();
+}
+
+KVP_TEST(what_is_not_what_it_was_is_not_preferred) {
+    begin_with_facts(4);
+    release(FILL(1));
+    release(FILL(2));
+    release(FILL(3));
+    KVP_EXPECT(kvp_pool_candidates(&pool, told, 8) == 3);
+    kvp_lease *held = MATCH(3);
+    release(allocate(2));
+    EXPECT_EVICTED(1);
+    kvp_candidate victims[4] = {told[0], told[1], told[2], told[1]};
+    victims[1].generation++;
+    victims[3].hash++;
+    KVP_EXPECT(kvp_pool_prefer(&pool, victims, 4) == 0);
+    expect_sound();
+    kvp_pool_end_preference(&pool, victims, 4);
+    KVP_EXPECT(pool.table.rows[id_of(2)].level == KVP_DEFAULT_LEVEL);
+    release(held);
+    EXPECT_ORDER(2, 3);
+    end();
+}
+
+KVP_TEST(a_preferred_block_that_was_held_meanwhile_has_its_level_again) {
+    begin_with_facts(4);
+    release(FILL(1));
+    release(FILL(2));
+    KVP_EXPECT(kvp_pool_candidates(&pool, told, 8) == 2);
+    KVP_EXPECT(kvp_pool_prefer(&pool, told + 1, 1) == 1 && pool.table.rows[id_of(2)].level == 0);
+    kvp_lease *held = MATCH(2);
+    kvp_pool_end_preference(&pool, told + 1, 1);
+    KVP_EXPECT(pool.table.rows[id_of(2)].level == KVP_DEFAULT_LEVEL);
+    expect_sound();
+    release(held);
+    EXPECT_ORDER(1, 2);
+    end();
+}
+
+KVP_TEST(a_block_of_level_0_that_was_preferred_stays_there) {
+    begin_with_facts(4);
+    release(FILL(1));
+    release(FILL(2));
+    RETAIN(0, KVP_NO_EXPIRY, 1, 2);
+    KVP_EXPECT(kvp_pool_candidates(&pool, told, 8) == 2 && told[1].hash == 2 && told[1].priority == 0);
+    KVP_EXPECT(kvp_pool_prefer(&pool, told + 1, 1) == 1);
+    kvp_pool_end_preference(&pool, told + 1, 1);
+    expect_sound();
+    EXPECT_ORDER(2, 1);
+    end();
+}
+
+int main(void) {
+    KVP_RUN(retained_blocks_go_last_and_demoted_ones_first);
+    KVP_RUN(a_level_that_ends_is_the_default_one_from_then_on);
+    KVP_RUN(a_held_block_can_be_retained);
+    KVP_RUN(a_pin_holds_its_blocks_and_counts_those_that_they_continue);
+    KVP_RUN(more_pins_than_the_cap_change_nothing);
+    KVP_RUN(protected_prefixes_go_when_there_are_no_others);
+    KVP_RUN(what_was_spared_goes_next_when_it_is_protected_no_more);
+    KVP_RUN(a_spared_block_that_is_matched_has_its_level_again);
+    KVP_RUN(the_level_of_a_spared_block_can_be_changed_meanwhile);
+    KVP_RUN(a_spared_block_that_is_held_is_not_put_in_a_list);
+    KVP_RUN(evicting_ahead_goes_by_the_order_up_to_a_level);
+    KVP_RUN(candidates_are_told_in_their_order_with_what_is_known_of_them);
+    KVP_RUN(what_is_preferred_goes_first_and_the_rest_comes_back_in_front);
+    KVP_RUN(what_is_not_what_it_was_is_not_preferred);
+    KVP_RUN(a_preferred_block_that_was_held_meanwhile_has_its_level_again);
+    KVP_RUN(a_block_of_level_0_that_was_preferred_stays_there);
+    return 0;
+}
