@@ -38,6 +38,8 @@ C_LAYERS = [
         "block_memory",
         "arena",
         "index_columns",
+        "key_checks",
+        "key_hash",
     }
     | {"hash_index", "priority_buckets", "stats", "lease"},
     {"prefix_search", "hash_ring", "reuse_sampler", "block_copy", "block_checksum", "scrub_ledger"},
