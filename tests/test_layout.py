@@ -95,6 +95,7 @@ TESTS_WITHOUT_A_PACKAGE = {
     "packaging": "sdist and wheel",
     "reference": "the page of the reference design",
     "hazards": "what interpreters do to extension modules",
+    "security": "what SECURITY.md says",
 }
 
 
