@@ -40,6 +40,8 @@ C_LAYERS = [
         "block_memory",
         "arena",
         "index_columns",
+        "key_checks",
+        "key_hash",
     }
     | {"hash_index", "priority_buckets", "stats", "lease"},
     {"prefix_search", "hash_ring", "reuse_sampler", "block_copy", "block_checksum", "scrub_ledger"},
@@ -95,6 +97,7 @@ TESTS_WITHOUT_A_PACKAGE = {
     "packaging": "sdist and wheel",
     "reference": "the page of the reference design",
     "hazards": "what interpreters do to extension modules",
+    "security": "what SECURITY.md says",
 }
 
 

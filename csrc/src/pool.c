@@ -22,7 +22,8 @@ kvp_status kvp_pool_init(kvp_pool *self, const kvp_pool_config *config) {
         kvp_expiry_heap_init(&self->expiries, n) == KVP_OK && kvp_hint_table_init(&self->hints, n) == KVP_OK &&
         kvp_event_ring_init(&self->events, config->event_capacity, config->event_tokens) == KVP_OK &&
         kvp_block_tokens_init(&self->tokens, n, config->event_tokens) == KVP_OK &&
-        kvp_protection_init(&self->protection, n) == KVP_OK && kvp_foresight_init(&self->foresight, n) == KVP_OK;
+        kvp_protection_init(&self->protection, n) == KVP_OK && kvp_foresight_init(&self->foresight, n) == KVP_OK &&
+        kvp_key_checks_init(&self->keys, n, config->keeps_checks) == KVP_OK;
     if (has_all && config->keeps_facts) {
         self->facts = kvp_memory_new((size_t)n, sizeof *self->facts);
         has_all = self->facts != NULL;
@@ -61,6 +62,7 @@ void kvp_pool_destroy(kvp_pool *self) {
     if (self->sampler)
         kvp_reuse_sampler_destroy(self->sampler);
     kvp_memory_free(self->sampler, 1, sizeof *self->sampler);
+    kvp_key_checks_destroy(&self->keys);
     kvp_protection_destroy(&self->protection);
     kvp_foresight_destroy(&self->foresight);
     kvp_event_ring_destroy(&self->events);

@@ -141,6 +141,8 @@ static const char *check_copies(const kvp_pool *self) {
                         "a copy has another hash");
             KVP_REQUIRE(at == id || !rows[at].is_indexed, "two copies of a hash are in the index");
             KVP_REQUIRE(self->copies[self->copies[at].newer].older == at, "copies are linked one way only");
+            KVP_REQUIRE(!self->keys.is_kept || kvp_key_checks_agree(&self->keys, at, self->keys.of[id]),
+                        "copies of a hash are of different keys");
             KVP_REQUIRE(++in_rings <= self->table.num_blocks, "copies do not come back to the first");
             at = self->copies[at].newer;
         } while (at != id);
@@ -169,7 +171,8 @@ const char *kvp_pool_check(const kvp_pool *self, void *scratch) {
     if (!broken)
         broken = kvp_foresight_check(&self->foresight);
     bool has_orders = self->eviction.policy || self->namespaces;
-    bool has_extras = has_orders || self->facts || self->protection.count > 0 || self->foresight.count > 0;
+    bool has_extras =
+        has_orders || self->facts || self->keys.is_kept || self->protection.count > 0 || self->foresight.count > 0;
     KVP_REQUIRE(broken || (has_orders == self->has_orders && has_extras == self->has_extras),
                 "what a pool has beside the ordinary is not known");
     if (!broken && self->namespaces)
@@ -191,6 +194,8 @@ const char *kvp_pool_check(const kvp_pool *self, void *scratch) {
         broken = kvp_event_ring_check(&self->events);
     if (!broken)
         broken = kvp_block_tokens_check(&self->tokens);
+    if (!broken)
+        broken = kvp_key_checks_check(&self->keys);
     if (!broken)
         broken = kvp_stats_check(&self->stats);
     return broken;

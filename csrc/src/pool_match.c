@@ -31,10 +31,30 @@ void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n) {
     }
 }
 
-void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
-    uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
+uint32_t kvp_pool_find_prefix(const kvp_pool *self, const uint64_t *hashes, const uint64_t *checks, uint32_t n,
+                              int32_t *ids) {
+    uint32_t found = kvp_hash_index_find_prefix(&self->index, hashes, n, ids);
+    return KVP_UNLIKELY(self->keys.is_kept) ? kvp_key_checks_count(&self->keys, ids, checks, found) : found;
+}
+
+uint32_t kvp_pool_find_each(const kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids) {
+    uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, ids);
+    return KVP_UNLIKELY(self->keys.is_kept) ? kvp_key_checks_leave_out(&self->keys, ids, hashes + n, n) : found;
+}
+
+/* How many of these blocks, the first ones of a prompt, are its own and permitted. */
+static uint32_t count_own(const kvp_pool *self, const uint64_t *hashes, uint32_t n, const kvp_lease *lease,
+                          uint32_t found) {
+    if (KVP_UNLIKELY(self->keys.is_kept))
+        found = kvp_key_checks_count(&self->keys, lease->ids, hashes + n, found);
     if (KVP_UNLIKELY(self->namespaces != NULL))
         found = kvp_count_permitted(self, lease->space, lease->ids, found);
+    return found;
+}
+
+void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
+    uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
+    found = count_own(self, hashes, n, lease, found);
     kvp_pool_see_time(self, now);
     kvp_notice_request(self, hashes, n, lease->ids, found);
     kvp_hold(self, lease, found);
@@ -48,8 +68,7 @@ void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t 
 
 void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
     uint32_t found = kvp_prefix_search(&self->index, hashes, n, lease->ids, &lease->is_chain);
-    if (KVP_UNLIKELY(self->namespaces != NULL))
-        found = kvp_count_permitted(self, lease->space, lease->ids, found);
+    found = count_own(self, hashes, n, lease, found);
     kvp_pool_see_time(self, now);
     kvp_tell_time(self);
     kvp_hold(self, lease, found);
@@ -62,7 +81,7 @@ void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int
 }
 
 void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) {
-    uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, lease->ids);
+    uint32_t found = kvp_pool_find_each(self, hashes, n, lease->ids);
     if (KVP_UNLIKELY(self->namespaces != NULL))
         found = kvp_leave_out_forbidden(self, lease->space, lease->ids, n);
     kvp_pool_see_time(self, now);
@@ -85,7 +104,7 @@ static void end_releases(kvp_pool *self) {
 }
 
 uint32_t kvp_pool_touch(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids) {
-    uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, ids);
+    uint32_t found = kvp_pool_find_each(self, hashes, n, ids);
     kvp_notice_hits(self, ids, n);
     if (KVP_UNLIKELY(self->has_orders))
         begin_releases(self);

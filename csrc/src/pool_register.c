@@ -127,7 +127,9 @@ static void ask_for_chunk(const kvp_pool *self, const uint64_t *hashes, uint32_t
     }
 }
 
-void kvp_admit_extras(kvp_pool *self, int32_t id, int32_t parent) {
+void kvp_admit_extras(kvp_pool *self, int32_t id, int32_t parent, uint64_t check) {
+    if (self->keys.is_kept)
+        self->keys.of[id] = check;
     kvp_eviction_admit(kvp_order_of(self, id), id);
     if (!self->facts)
         return;
@@ -164,7 +166,7 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, enrolment->hash))
         kvp_reuse_sampler_store(self->sampler, enrolment->hash, self->now);
     if (KVP_UNLIKELY(self->has_extras))
-        kvp_admit_extras(self, id, has_parent ? parent : KVP_NO_BLOCK);
+        kvp_admit_extras(self, id, has_parent ? parent : KVP_NO_BLOCK, enrolment->check);
     bool continues = has_parent && i > 0 && parent == before;
     if (*is_chain && i > 0 && !continues) {
         end_chain(self, ids, i);
@@ -188,6 +190,17 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
         self->copies[id] = (kvp_copies){id, id};
     kvp_tell_stored(self, id, has_parent ? rows[parent].hash : 0, has_parent, enrolment->tokens);
     return false;
+}
+
+/* A hash that is registered for another key cannot stand for this one. Each further hash that is tried is another one, as
+ * the step is odd; so at most as many are tried as there are blocks, and the check word is nobody's to choose. */
+static void find_own_hash(const kvp_pool *self, kvp_enrolment *enrolment) {
+    int32_t id;
+    while ((id = kvp_hash_index_find_placed(&self->index, enrolment->hash, enrolment->place)) != KVP_NO_BLOCK &&
+           !kvp_key_checks_agree(&self->keys, id, enrolment->check)) {
+        enrolment->hash += enrolment->check | 1;
+        enrolment->place = kvp_hash_index_place(&self->index, enrolment->hash);
+    }
 }
 
 kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
@@ -229,6 +242,10 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
         if (KVP_UNLIKELY(registration->tokens != NULL))
             enrolment.tokens = registration->tokens[i];
         ask_for_chunk(self, registration->hashes, i + AHEAD, n, places);
+        if (KVP_UNLIKELY(self->keys.is_kept)) {
+            enrolment.check = registration->hashes[(size_t)n + i];
+            find_own_hash(self, &enrolment);
+        }
         duplicates += kvp_enrol(self, lease->ids, i, &enrolment, &is_chain);
         if (KVP_UNLIKELY(self->index.rekeys != rekeys)) { /* every place is another now */
             for (uint32_t j = i + 1; j <= i + AHEAD; j++)

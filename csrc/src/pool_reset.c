@@ -115,7 +115,7 @@ kvp_status kvp_pool_reset_blocks(kvp_pool *self, const uint64_t *hashes, uint32_
     uint32_t doomed = 0;
     bool has_children = false;
     for (uint32_t i = 0; i < n; i++) {
-        int32_t id = kvp_hash_index_find(&self->index, hashes[i]);
+        int32_t id = kvp_find_key(self, hashes, n, i);
         if (id == KVP_NO_BLOCK) {
             outcomes[i] = KVP_RESET_NOT_FOUND;
         } else if (any_copy_is_held(self, id)) {

@@ -117,7 +117,7 @@ static void tell(kvp_pool *self, int32_t id, const uint32_t *tokens) {
     if (self->sampler && kvp_reuse_sampler_follows(self->sampler, row->hash))
         kvp_reuse_sampler_store(self->sampler, row->hash, self->now);
     if (self->has_extras)
-        kvp_admit_extras(self, id, parent);
+        kvp_admit_extras(self, id, parent, 0);
     if (row->is_indexed)
         kvp_tell_stored(self, id, has_parent ? self->table.rows[parent].hash : 0, has_parent, tokens);
     else if (self->tokens.block_size > 0)
@@ -169,6 +169,7 @@ static void stack_empty(kvp_pool *self) {
 kvp_status kvp_pool_restore(kvp_pool *self, const kvp_restoration *restoration, int64_t now, void *scratch) {
     const kvp_index_columns *columns = restoration->columns;
     KVP_ASSERT(!columns->elders || self->copies);
+    KVP_ASSERT(!self->keys.is_kept); /* no column has check words */
     KVP_ASSERT(!columns->tokens || !self->tokens.tokens || columns->block_size == self->tokens.block_size);
     if (self->num_active > 0 || self->num_mutable > 0 || self->num_cached > 0)
         return KVP_IN_USE;

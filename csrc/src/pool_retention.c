@@ -8,7 +8,7 @@ uint32_t kvp_pool_retain(kvp_pool *self, const uint64_t *hashes, uint32_t n, int
     kvp_pool_see_time(self, now);
     kvp_tell_time(self);
     for (uint32_t i = 0; i < n; i++) {
-        int32_t id = kvp_hash_index_find(&self->index, hashes[i]);
+        int32_t id = kvp_find_key(self, hashes, n, i);
         if (id == KVP_NO_BLOCK)
             continue;
         found++;
@@ -37,7 +37,7 @@ void kvp_unpin(kvp_pool *self, const kvp_lease *lease) {
 
 kvp_status kvp_pool_pin(kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t limit, int64_t now,
                         kvp_lease *lease, int32_t *wanted) {
-    uint32_t found = kvp_hash_index_find_each(&self->index, hashes, n, lease->ids);
+    uint32_t found = kvp_pool_find_each(self, hashes, n, lease->ids);
     if (KVP_UNLIKELY(self->namespaces != NULL))
         found = kvp_leave_out_forbidden(self, lease->space, lease->ids, n);
     for (uint32_t i = 0; i < n; i++)
@@ -61,9 +61,14 @@ void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *le
     kvp_block *rows = self->table.rows;
     int32_t dropped;
     bool is_chain;
+    const uint64_t *checks = hashes;
+    for (uint32_t prompt = 0; prompt < num_prompts; prompt++)
+        checks += lengths[prompt]; /* where keys have them: behind all hashes */
     kvp_protection_begin(&self->protection);
-    for (uint32_t prompt = 0; prompt < num_prompts; hashes += lengths[prompt++]) {
+    for (uint32_t prompt = 0; prompt < num_prompts; hashes += lengths[prompt], checks += lengths[prompt++]) {
         uint32_t found = kvp_prefix_search(&self->index, hashes, lengths[prompt], ids, &is_chain);
+        if (KVP_UNLIKELY(self->keys.is_kept))
+            found = kvp_key_checks_count(&self->keys, ids, checks, found);
         for (uint32_t i = 0; i < found; i++)
             kvp_protection_add(&self->protection, ids[i]);
     }

@@ -10,10 +10,11 @@
 
 #include "kvp/pool.h"
 
-/* After a policy, facts, protected blocks or such that are held ahead came or went. */
+/* After a policy, facts, check words, protected blocks or such that are held ahead came or went. */
 static inline void kvp_update_extras(kvp_pool *self) {
     self->has_orders = self->eviction.policy || self->namespaces;
-    self->has_extras = self->has_orders || self->facts || self->protection.count > 0 || self->foresight.count > 0;
+    self->has_extras = self->has_orders || self->facts || self->keys.is_kept || self->protection.count > 0 ||
+                       self->foresight.count > 0;
 }
 
 static inline kvp_eviction *kvp_order_of_space(kvp_pool *self, int32_t space) {
@@ -199,12 +200,13 @@ static inline void kvp_tell_removed(kvp_pool *self, int32_t id, kvp_reason reaso
     kvp_record_event(self, event, NULL);
 }
 
-/* Tell the policy of a block that got its identity, and begin its facts. The parent is registered, or KVP_NO_BLOCK. */
-void kvp_admit_extras(kvp_pool *self, int32_t id, int32_t parent);
+/* Tell the policy of a block that got its identity, begin its facts and keep its check word. The parent is registered, or KVP_NO_BLOCK. */
+void kvp_admit_extras(kvp_pool *self, int32_t id, int32_t parent, uint64_t check);
 
 /* What a block is to be registered as. */
 typedef struct kvp_enrolment {
     uint64_t hash;
+    uint64_t check;       /* second half of the key, where keys have one; that of the block with the hash, if any */
     kvp_hash_place place; /* of the hash, as the index has it now */
     int32_t parent;       /* KVP_NO_BLOCK for none */
     bool has_retention;   /* the level and the expiry were asked for */
@@ -217,6 +219,14 @@ typedef struct kvp_enrolment {
 static inline bool kvp_is_foreign(const kvp_pool *self, uint64_t hash, int32_t space) {
     int32_t id = kvp_hash_index_find(&self->index, hash);
     return id != KVP_NO_BLOCK && self->namespaces->of[id] != space;
+}
+
+/* Block of hashes[i], one of n; KVP_NO_BLOCK where none is registered for that key. */
+static inline int32_t kvp_find_key(const kvp_pool *self, const uint64_t *hashes, uint32_t n, uint32_t i) {
+    int32_t id = kvp_hash_index_find(&self->index, hashes[i]);
+    bool is_other = KVP_UNLIKELY(self->keys.is_kept) && id != KVP_NO_BLOCK &&
+                    !kvp_key_checks_agree(&self->keys, id, hashes[(size_t)n + i]);
+    return is_other ? KVP_NO_BLOCK : id;
 }
 
 /* Give the mutable block ids[i] an identity, and the hold that ids[0 .. i) have: *is_chain says, before and after,

@@ -1,6 +1,7 @@
 #include "kvp/sequence.h"
 
 #include "kvp/check.h"
+#include "kvp/key_hash.h"
 #include "kvp/prefix_search.h"
 #include "kvp/seq_hash.h"
 #include "pool_transitions.h"
@@ -23,11 +24,18 @@ kvp_status kvp_sequence_init(kvp_sequence *self, uint32_t block_size, uint64_t s
     return KVP_OK;
 }
 
+void kvp_sequence_keep_checks(kvp_sequence *self, const uint64_t secret[2]) {
+    self->has_checks = true;
+    memcpy(self->secret, secret, sizeof self->secret);
+}
+
 void kvp_sequence_destroy(kvp_sequence *self) {
     kvp_memory_free_raw(self->tokens);
     kvp_memory_free_raw(self->hashes);
+    kvp_memory_free_raw(self->checks);
     self->tokens = NULL;
     self->hashes = NULL;
+    self->checks = NULL;
 }
 
 /* A larger array with the first `used` bytes of the old one, which stays as it is. */
@@ -50,10 +58,14 @@ kvp_status kvp_sequence_make_room(kvp_sequence *self, uint64_t num_tokens) {
     uint32_t *tokens = grown(self->tokens, self->num_tokens * sizeof *tokens, capacity * sizeof *tokens);
     uint64_t *hashes =
         grown(self->hashes, self->num_tokens / self->block_size * sizeof *hashes, blocks * sizeof *hashes);
+    uint64_t *checks = NULL;
+    if (self->has_checks)
+        checks = grown(self->checks, self->num_tokens / self->block_size * sizeof *checks, blocks * sizeof *checks);
     kvp_id_table *table = kvp_id_table_new((uint32_t)blocks);
-    if (!tokens || !hashes || !table) {
+    if (!tokens || !hashes || !table || (self->has_checks && !checks)) {
         kvp_memory_free_raw(tokens);
         kvp_memory_free_raw(hashes);
+        kvp_memory_free_raw(checks);
         kvp_id_table_unshare(table);
         return KVP_NO_MEMORY;
     }
@@ -64,6 +76,7 @@ kvp_status kvp_sequence_make_room(kvp_sequence *self, uint64_t num_tokens) {
     kvp_sequence_destroy(self);
     self->tokens = tokens;
     self->hashes = hashes;
+    self->checks = checks;
     self->token_capacity = capacity;
     return KVP_OK;
 }
@@ -76,9 +89,13 @@ void kvp_sequence_write(kvp_sequence *self, const uint32_t *tokens, uint64_t n) 
         self->tokens[self->num_tokens] = tokens[0];
     else
         memcpy(self->tokens + self->num_tokens, tokens, n * sizeof *tokens);
-    if (full > first)
-        kvp_seq_hash_chain(self->tokens + first * block_size, full - first, block_size, self->salt, KVP_SEQ_HASH_V2,
-                           first ? &self->hashes[first - 1] : NULL, self->hashes + first);
+    if (full == first)
+        return;
+    kvp_seq_hash_chain(self->tokens + first * block_size, full - first, block_size, self->salt, KVP_SEQ_HASH_V2,
+                       first ? &self->hashes[first - 1] : NULL, self->hashes + first);
+    if (KVP_UNLIKELY(self->has_checks))
+        kvp_key_hash_chain(self->tokens + first * block_size, full - first, block_size, self->salt, self->secret,
+                           first ? &self->checks[first - 1] : NULL, self->checks + first);
 }
 
 kvp_status kvp_sequence_copy_tokens(kvp_sequence *self, const kvp_sequence *other) {
@@ -86,6 +103,8 @@ kvp_status kvp_sequence_copy_tokens(kvp_sequence *self, const kvp_sequence *othe
         return KVP_NO_MEMORY;
     memcpy(self->tokens, other->tokens, other->num_tokens * sizeof *self->tokens);
     memcpy(self->hashes, other->hashes, other->num_tokens / other->block_size * sizeof *self->hashes);
+    if (self->has_checks)
+        memcpy(self->checks, other->checks, other->num_tokens / other->block_size * sizeof *self->checks);
     self->num_tokens = other->num_tokens;
     return KVP_OK;
 }
@@ -102,6 +121,8 @@ kvp_status kvp_sequence_open(kvp_sequence *self, kvp_pool *pool, uint64_t slots,
     uint32_t needed = kvp_sequence_blocks_for(self, self->num_tokens + slots);
     uint32_t found = kvp_prefix_search(&pool->index, self->hashes, matchable, lease->ids, &lease->is_chain);
     int64_t available = kvp_pool_room(pool, lease->space);
+    if (KVP_UNLIKELY(pool->keys.is_kept))
+        found = kvp_key_checks_count(&pool->keys, lease->ids, self->checks, found);
     for (uint32_t i = 0; KVP_UNLIKELY(pool->namespaces != NULL) && i < found; i++)
         if (kvp_space_of(pool, lease->ids[i]) != lease->space)
             found = i;
@@ -141,6 +162,14 @@ void kvp_sequence_take(kvp_sequence *self, kvp_pool *pool, uint32_t n) {
     set_count(self, lease->count + n);
 }
 
+/* Whether the hash of a block is registered in another namespace, or for another key. */
+static bool is_taken(const kvp_sequence *self, const kvp_pool *pool, uint32_t at) {
+    if (pool->namespaces && kvp_is_foreign(pool, self->hashes[at], self->lease->space))
+        return true;
+    int32_t id = pool->keys.is_kept ? kvp_hash_index_find(&pool->index, self->hashes[at]) : KVP_NO_BLOCK;
+    return id != KVP_NO_BLOCK && !kvp_key_checks_agree(&pool->keys, id, self->checks[at]);
+}
+
 void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until) {
     kvp_lease *lease = self->lease;
     uint32_t first = lease->registered;
@@ -154,13 +183,14 @@ void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until) {
         for (; i < batch && pool->index.rekeys == rekeys; i++) {
             uint32_t at = done + i;
             int32_t id = lease->ids[at], before = at > 0 ? lease->ids[at - 1] : KVP_NO_BLOCK;
-            if (KVP_UNLIKELY(pool->namespaces != NULL) && kvp_is_foreign(pool, self->hashes[at], lease->space)) {
+            if (KVP_UNLIKELY(pool->namespaces || pool->keys.is_kept) && is_taken(self, pool, at)) {
                 until = at; /* what others have is not ours to share */
                 break;
             }
             if (before != KVP_NO_BLOCK && !pool->table.rows[before].is_indexed)
                 before = kvp_hash_index_find(&pool->index, self->hashes[at - 1]);
             kvp_enrolment enrolment = {.hash = self->hashes[at],
+                                       .check = KVP_UNLIKELY(self->has_checks) ? self->checks[at] : 0,
                                        .place = places[i],
                                        .parent = before,
                                        .level = KVP_DEFAULT_LEVEL,

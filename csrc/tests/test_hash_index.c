@@ -170,6 +170,64 @@ KVP_TEST(a_rekey_makes_room_for_mined_hashes_and_keeps_every_answer) {
     end(&f);
 }
 
+/* What it takes to find all of these: chunks looked at, and rows of other hashes looked at because of their tags. */
+static uint64_t cost_of(const uint64_t *hashes, int32_t n) {
+    fixture f;
+    uint64_t cost = 0;
+    begin(&f, n);
+    for (int32_t i = 0; i < n; i++)
+        if (add(&f, i, hashes[i]) != KVP_OK)
+            kvp_hash_index_rekey(&f.index, n);
+    for (int32_t i = 0; i < n; i++) {
+        kvp_hash_place place = kvp_hash_index_place(&f.index, hashes[i]);
+        uint32_t at = place.home, found = 0;
+        while (!found) {
+            const kvp_hash_chunk *chunk = &f.index.chunks[at];
+            cost++;
+            for (uint32_t slot = 0; slot < KVP_INDEX_CHUNK_SLOTS && !found; slot++) {
+                found = chunk->tags[slot] == place.tag && chunk->ids[slot] == i;
+                cost += chunk->tags[slot] == place.tag && !found;
+            }
+            at = at + 1 == f.index.num_chunks ? 0 : at + 1;
+        }
+    }
+    KVP_EXPECT(f.index.max_probes == KVP_INDEX_MAX_PROBES && f.index.rekeys == 0);
+    end(&f);
+    return cost;
+}
+
+/* Families that pile up in tables whose positions are the hash itself, its high or low bits, or its product with a
+ * number that everybody knows. */
+KVP_TEST(chosen_hashes_cost_at_most_three_times_what_random_ones_do) {
+    enum { NUM = 1 << 15 };
+    static uint64_t hashes[NUM];
+    const uint64_t golden = UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t state = 5, inverse = golden;
+    for (int i = 0; i < 5; i++)
+        inverse *= 2 - golden * inverse;
+    KVP_EXPECT(golden * inverse == 1);
+    for (uint64_t i = 0; i < NUM; i++)
+        hashes[i] = kvp_random((unsigned long long *)&state);
+    uint64_t random = cost_of(hashes, NUM);
+    KVP_EXPECT(random >= NUM && random < 2 * NUM);
+    for (int family = 0; family < 70; family++) {
+        for (uint64_t i = 0; i < NUM; i++) {
+            if (family < 49)
+                hashes[i] = (i + 1) << family;
+            else if (family < 64)
+                hashes[i] = (i + 1) << 49 | (i + 1) << (family - 49);
+            else
+                hashes[i] = family == 64   ? (i + 1) * inverse
+                            : family == 65 ? ((i + 1) << 32) * inverse
+                            : family == 66 ? ~i
+                            : family == 67 ? i * i
+                            : family == 68 ? (i + 1) * golden
+                                           : (i + 1) * UINT64_C(0x0000000100000001);
+        }
+        KVP_EXPECT(cost_of(hashes, NUM) <= 3 * random);
+    }
+}
+
 /* Equal hashes have one home under every secret; no pool makes them, but they stand for a secret that never helps. */
 KVP_TEST(when_no_secret_helps_the_probe_bound_is_lifted) {
     fixture f;
@@ -362,6 +420,7 @@ int main(void) {
     KVP_RUN(entries_spill_past_a_full_chunk_and_leave_no_trace);
     KVP_RUN(beyond_the_probe_bound_an_insert_is_refused_and_changes_nothing);
     KVP_RUN(a_rekey_makes_room_for_mined_hashes_and_keeps_every_answer);
+    KVP_RUN(chosen_hashes_cost_at_most_three_times_what_random_ones_do);
     KVP_RUN(when_no_secret_helps_the_probe_bound_is_lifted);
     KVP_RUN(an_entry_can_be_handed_to_another_block_of_the_same_hash);
 #ifndef KVP_CHECK

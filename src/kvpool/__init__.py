@@ -33,7 +33,7 @@ from kvpool.policies import EVICTION_POLICIES, Candidate, Candidates, EvictionPo
 from kvpool.prefetch import Prefetch, Prefetcher
 from kvpool.pressure import BackgroundEvictor
 from kvpool.progress import ProgressEngine, Subscription
-from kvpool.tokens import TokenBlock, TokenBlockSequence, router_salt_hash
+from kvpool.tokens import TokenBlock, TokenBlockSequence, keyed_salt_hash, router_salt_hash
 from kvpool.types import (
     Admission,
     AgeHistogram,
@@ -116,6 +116,7 @@ __all__ = [
     "TokenBlockSequence",
     "WeakBlock",
     "block_hashes",
+    "keyed_salt_hash",
     "positional_lineage_hashes",
     "router_salt_hash",
     "sequence_hashes",

@@ -13,8 +13,9 @@
  *   refs(b)    = live leases' entries that name b + active children of b, for every block
  *   pins(b)    = entries of live pins that name b + pinned children of b; num_pinned = blocks with pins(b) > 0
  *   has_orders <=> eviction.policy or namespaces
- *   has_extras <=> has_orders or facts or protection.count > 0 or foresight.count > 0
+ *   has_extras <=> has_orders or facts or keys.is_kept or protection.count > 0 or foresight.count > 0
  *   with namespaces, a block's parent is of its own
+ *   copies of a hash have one check word
  *   a registered hash is in the index once, under its oldest copy
  *   and those of every structure
  */
@@ -32,6 +33,7 @@
 #include "kvp/hash_index.h"
 #include "kvp/hint_table.h"
 #include "kvp/index_columns.h"
+#include "kvp/key_checks.h"
 #include "kvp/lease.h"
 #include "kvp/namespaces.h"
 #include "kvp/protection.h"
@@ -42,6 +44,7 @@ typedef struct kvp_pool_config {
     int32_t num_blocks;      /* in [1, KVP_MAX_BLOCKS] */
     bool keeps_duplicates;   /* keep further copies of a hash instead of sharing the first */
     bool keeps_facts;        /* for policies outside the core: 16 bytes a block */
+    bool keeps_checks;       /* keys are 128 bits: the n hashes of every call have n check words behind them */
     bool has_outer_lock;     /* whoever calls holds a lock that all callers share: the pool's own need not be one */
     uint64_t event_capacity; /* entries of the event ring; 0 records none */
     uint32_t event_tokens;   /* tokens of a block, kept for events and snapshots; 0: none, as without events */
@@ -73,9 +76,10 @@ typedef struct kvp_pool {
     kvp_hint_table hints;
     kvp_event_ring events;
     kvp_block_tokens tokens;
+    kvp_key_checks keys;
     kvp_stats stats;
     kvp_copies *copies;         /* owned; NULL unless duplicates are kept */
-    bool has_extras;            /* a policy, facts, blocks protected or held ahead: what most pools do without */
+    bool has_extras;            /* a policy, facts, check words, blocks protected or held ahead: what few pools have */
     kvp_block_facts *facts;     /* owned; by id; NULL unless they are kept */
     bool has_orders;            /* a policy or namespaces */
     kvp_namespaces *namespaces; /* owned; NULL unless there may be any */
@@ -161,13 +165,22 @@ static inline kvp_status kvp_pool_release(kvp_pool *self, kvp_lease *lease) {
 kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment);
 
 /* Consume the mutable blocks of the segments and give them their hashes; `lease` (immutable, as many entries) gets the
- * registered blocks. KVP_CONSUMED when a block is gone or named twice: *at is its position. KVP_FOREIGN when a hash is
+ * registered blocks. Where a hash is registered for a key with another check word, the block gets a hash of its own,
+ * made of both halves of its key. KVP_CONSUMED when a block is gone or named twice: *at is its position. KVP_FOREIGN when a hash is
  * registered in another namespace, or the blocks are of several: *at is where. */
 kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at);
 
 /* Hold the longest registered prefix of hashes[0 .. n); lease->count becomes its length. Cannot fail. */
 void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease);
+
+/* Blocks of the longest registered prefix of hashes[0 .. n), whose check words, where keys have them, are `checks`; returns
+ * its length. Nothing is held. */
+uint32_t kvp_pool_find_prefix(const kvp_pool *self, const uint64_t *hashes, const uint64_t *checks, uint32_t n,
+                              int32_t *ids);
+
+/* Block of each of hashes[0 .. n), KVP_NO_BLOCK where there is none; returns how many were found. Nothing is held. */
+uint32_t kvp_pool_find_each(const kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids);
 
 /* As kvp_pool_match, but nobody has asked for the blocks yet: nothing is counted, and no policy is told. */
 void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease);
@@ -259,7 +272,7 @@ typedef struct kvp_restoration {
                                          has any; NULL in a pool without namespaces */
 } kvp_restoration;
 
-/* Make an empty pool what the columns say; its event stream begins anew, and tells of every hash after its parent. What a
+/* Make an empty pool, one whose keys have no check words, what the columns say; its event stream begins anew, and tells of every hash after its parent. What a
  * namespace has beyond its cap is evicted then.
  * KVP_IN_USE when a block is held or registered, KVP_RETRY when there are other namespaces than num_known; KVP_FULL and
  * KVP_NOT_ENOUGH as kvp_namespaces_set. scratch has twice num_blocks int32 and num_blocks zeroed bytes behind them. */

@@ -22,11 +22,14 @@ typedef struct kvp_sequence {
     kvp_lease *lease;        /* owned */
     uint32_t *tokens;        /* owned */
     uint64_t *hashes;        /* owned; sequence hashes of the full blocks */
-    uint64_t token_capacity; /* tokens that there is room for, in all three arrays */
+    uint64_t *checks;        /* owned; their check words; NULL where keys have none */
+    uint64_t token_capacity; /* tokens that there is room for, in all arrays */
     uint64_t num_tokens;
     uint64_t num_cached;   /* tokens found in the cache when it was opened or resumed */
     uint64_t num_computed; /* tokens whose KV is written */
     uint64_t salt;         /* seed of the block hashes */
+    uint64_t secret[2];    /* of the check words */
+    bool has_checks;       /* keys are 128 bits */
     uint32_t block_size;
     int32_t shift;          /* block_size == 1 << shift; -1: it is no power of two */
     uint32_t changed;       /* up to this block, the table is as somebody last looked */
@@ -35,6 +38,9 @@ typedef struct kvp_sequence {
 
 /* KVP_OK or KVP_NO_MEMORY. No tokens, no blocks. */
 kvp_status kvp_sequence_init(kvp_sequence *self, uint32_t block_size, uint64_t salt, bool commits_on_append);
+
+/* Keys of this sequence, which has no tokens yet, are 128 bits: its check words are made with the secret. */
+void kvp_sequence_keep_checks(kvp_sequence *self, const uint64_t secret[2]);
 
 /* Free what it owns but the lease. Cannot fail. */
 void kvp_sequence_destroy(kvp_sequence *self);

@@ -392,6 +392,8 @@ cdef BlockSequence new_sequence(PoolReports pool, uint64_t salt, bint commits_on
     cdef BlockSequence self = BlockSequence.__new__(BlockSequence)
     if kvp_sequence_init(&self.sequence, <uint32_t>pool.block_size, salt, commits_on_append) != KVP_OK:
         raise MemoryError("no memory for a sequence")
+    if pool.has_checks:
+        kvp_sequence_keep_checks(&self.sequence, pool.key_secret)
     self.adopt(pool, self.sequence.lease, owner)
     if owner is not None:
         self.lease.owner = <void *>owner
@@ -417,7 +419,7 @@ cdef BlockSequence open_sequence(PoolReports pool, object token_ids, int32_t spa
     if pool.has_chooser:
         matchable = <uint32_t>((tokens.size - 1) // pool.block_size)
         pool.make_way(<int64_t>kvp_sequence_blocks_for(&self.sequence, tokens.size + lookahead)
-                      - pool.find_prefix(self.sequence.hashes, matchable, self.lease.ids))
+                      - pool.find_prefix(self.sequence.hashes, self.sequence.checks, matchable, self.lease.ids))
     if pool.open_blocks(&self.sequence, lookahead, now) != KVP_OK:
         raise self.shortage(self.sequence.num_tokens + lookahead)
     self.arrive(self.lease.registered)

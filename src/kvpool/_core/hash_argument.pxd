@@ -7,7 +7,7 @@
 # Errors:    open raises TypeError or ValueError, and then needs no close; close cannot fail.
 #
 # Invariants:
-#   data[0 .. count) are the hashes
+#   data[0 .. count) are the hashes; their check words, where keys have them, are data[count .. 2 * count)
 #   owned == NULL or data == owned;   is_borrowed == (view is exported)
 
 from libc.stdint cimport uint32_t, uint64_t
@@ -21,7 +21,8 @@ cdef struct HashArgument:
     bint is_borrowed
 
 
-# The hashes of any argument; `name` and the pool's block_size are for the checks and messages.
-cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, str name) except -1
+# The hashes, or keys with check words, of any argument; `name` and the pool's block_size are for the checks and
+# messages.
+cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, bint has_checks, str name) except -1
 
 cdef void close_hashes(HashArgument *self) noexcept

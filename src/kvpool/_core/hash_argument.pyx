@@ -3,7 +3,7 @@
 from cpython.buffer cimport (PyBUF_FORMAT, PyBUF_ND, PyBUF_STRIDES, PyBuffer_Release, PyObject_CheckBuffer,
                              PyObject_GetBuffer)
 from cpython.bytearray cimport PyByteArray_Check
-from cpython.bytes cimport PyBytes_Check
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_Check
 from cpython.list cimport PyList_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
@@ -47,6 +47,7 @@ cdef extern from *:
 cdef enum:
     MAX_HASHES = 0xFFFFFFFF
 
+cdef str WANTED = "a pool with 128-bit keys wants uint64 arrays of shape (n, 2), see BlockPool.sequence_keys"
 cdef object NDARRAY = np.ndarray
 cdef object UINT64 = np.dtype(np.uint64)
 
@@ -140,10 +141,43 @@ cdef int open_items(HashArgument *self, object items, str name) except -1:
     return 0
 
 
-cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, str name) except -1:
+cdef int open_keys(HashArgument *self, object keys, str name) except -1:
+    """Keys with check words: an array of shape (n, 2), or pairs, or bytes such as digests."""
+    cdef Py_ssize_t count, i
+    cdef bytes halves
+    if isinstance(keys, (list, tuple)):
+        items = [key[:16] if isinstance(key, bytes) and len(key) >= 16 else key for key in keys]
+        if items and all(isinstance(key, bytes) for key in items) and all(len(key) == 16 for key in items):
+            keys = np.frombuffer(b"".join(items), "<u8").reshape(-1, 2)
+        else:
+            rows = []
+            for i, key in enumerate(items):
+                if not isinstance(key, (list, tuple, NDARRAY)) or len(key) != 2:
+                    raise TypeError(f"{name}[{i}] must be a pair of ints, or at least 16 bytes, not {keys[i]!r}: "
+                                    f"{WANTED}")
+                rows.append([parse_hash(half, f"{name}[{i}]") for half in key])
+            keys = np.array(rows, UINT64).reshape(-1, 2)
+    if type(keys) is not NDARRAY or keys.dtype != UINT64 or keys.ndim != 2 or keys.shape[1] != 2:
+        given = f"an array of {keys.dtype} and shape {keys.shape}" if type(keys) is NDARRAY else type(keys).__name__
+        raise TypeError(f"{name} is {given}: {WANTED}")
+    count = keys.shape[0]
+    check_count(count, name)
+    halves = keys.T.tobytes()
+    self.owned = <uint64_t *>malloc(16 * (count if count > 0 else 1))
+    if self.owned == NULL:
+        raise MemoryError(f"no memory for {count} keys")
+    memcpy(self.owned, PyBytes_AS_STRING(halves), 16 * count)
+    self.data = self.owned
+    self.count = <uint32_t>count
+    return 0
+
+
+cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, bint has_checks, str name) except -1:
     cdef kvp_ndarray *array
     self.owned = NULL
     self.is_borrowed = False
+    if has_checks:
+        return open_keys(self, hashes, name)
     if READS_ARRAYS and type(hashes) is NDARRAY:
         array = <kvp_ndarray *>hashes
         if (array.nd == 1 and array.descr == <PyObject *>UINT64 and array.strides[0] == 8

@@ -57,9 +57,6 @@ cdef extern from "kvp/hash_index.h" nogil:
     ctypedef struct kvp_hash_index:
         pass
 
-    uint32_t kvp_hash_index_find_prefix(const kvp_hash_index *self, const uint64_t *hashes, uint32_t n, int32_t *ids)
-    uint32_t kvp_hash_index_find_each(const kvp_hash_index *self, const uint64_t *hashes, uint32_t n, int32_t *ids)
-
 
 cdef extern from "kvp/event_ring.h" nogil:
     ctypedef struct kvp_event:
@@ -200,6 +197,10 @@ cdef extern from "kvp/reuse_sampler.h" nogil:
         kvp_reuse_stats stats
 
 
+cdef extern from "kvp/key_hash.h" nogil:
+    void kvp_key_hash_chain(const uint32_t *tokens, size_t num_blocks, size_t block_size, uint64_t salt_hash,
+                            const uint64_t *secret, const uint64_t *parent, uint64_t *checks)
+
 cdef extern from "kvp/index_columns.h" nogil:
     ctypedef struct kvp_index_columns:
         uint32_t count
@@ -226,6 +227,7 @@ cdef extern from "kvp/pool.h" nogil:
         bint keeps_duplicates
         bint keeps_facts
         bint has_outer_lock
+        bint keeps_checks
         uint64_t event_capacity
         uint32_t event_tokens
         uint64_t secret[2]
@@ -296,6 +298,9 @@ cdef extern from "kvp/pool.h" nogil:
     kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment)
     kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now,
                                  kvp_lease *lease, uint32_t *at)
+    uint32_t kvp_pool_find_prefix(const kvp_pool *self, const uint64_t *hashes, const uint64_t *checks, uint32_t n,
+                                  int32_t *ids)
+    uint32_t kvp_pool_find_each(const kvp_pool *self, const uint64_t *hashes, uint32_t n, int32_t *ids)
     void kvp_pool_match(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
     void kvp_pool_hold_ahead(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
     void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease)
@@ -340,6 +345,7 @@ cdef extern from "kvp/sequence.h" nogil:
         kvp_lease *lease
         uint32_t *tokens
         uint64_t *hashes
+        uint64_t *checks
         uint64_t num_tokens
         uint64_t num_cached
         uint64_t num_computed
@@ -348,6 +354,7 @@ cdef extern from "kvp/sequence.h" nogil:
         bint commits_on_append
 
     kvp_status kvp_sequence_init(kvp_sequence *self, uint32_t block_size, uint64_t salt, bint commits_on_append)
+    void kvp_sequence_keep_checks(kvp_sequence *self, const uint64_t *secret)
     void kvp_sequence_destroy(kvp_sequence *self)
     kvp_status kvp_sequence_make_room(kvp_sequence *self, uint64_t num_tokens)
     void kvp_sequence_write(kvp_sequence *self, const uint32_t *tokens, uint64_t n)

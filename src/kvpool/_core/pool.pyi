@@ -19,7 +19,10 @@ from kvpool.storage.storage import Storage
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
 from kvpool.types.admission import Admission
 
-_HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence
+_KeysLike: TypeAlias = Sequence[bytes] | Sequence[Sequence[int]]
+_HashesLike: TypeAlias = (
+    npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence | _KeysLike
+)
 _TokensLike: TypeAlias = npt.NDArray[np.integer[Any]] | array[int] | memoryview | Sequence[int]
 
 @final
@@ -43,6 +46,8 @@ class BlockPool(PoolPersistence):
         on_pressure: Callable[[BlockPool, bool], object] | None = None,
         reuse_sampling: float = 0.0,
         max_namespaces: int = 0,
+        key_bits: int = 64,
+        key_secret: bytes | None = None,
         pool_metrics: PoolMetrics | None = None,
         storage: Storage | None = None,
         scrub: Literal["never", "namespaces", "free", "allocate"] | None = None,

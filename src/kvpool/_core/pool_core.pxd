@@ -58,6 +58,8 @@ cdef class PoolCore:
     cdef kvp_anchor *anchor        # a share
     cdef kvp_shared_pool *shared   # in the anchor
     cdef readonly int32_t num_blocks
+    cdef bint has_checks           # keys are 128 bits
+    cdef uint64_t[2] key_secret    # of their check words
     cdef readonly size_t block_size
     cdef object clock              # kept alive for now(); None: the system's steady clock
     cdef dict flights              # hash of the block that a sequence computes next -> weak reference to it
@@ -89,7 +91,8 @@ cdef class PoolCore:
     cdef void hold_ahead(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
     cdef kvp_foresight read_foresight(self) noexcept nogil
     cdef void hold_each(self, const uint64_t *hashes, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil
-    cdef uint32_t find_prefix(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
+    cdef uint32_t find_prefix(self, const uint64_t *hashes, const uint64_t *checks, uint32_t n,
+                              int32_t *ids) noexcept nogil
     cdef uint32_t find_each(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil
     cdef uint32_t touch_hashes(self, const uint64_t *hashes, uint32_t n, int64_t now, int32_t *ids) noexcept nogil
     cdef kvp_status share(self, const kvp_segment *parts, uint32_t n, int64_t now, kvp_lease *lease) noexcept nogil

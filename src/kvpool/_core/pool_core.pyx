@@ -50,6 +50,7 @@ cdef class PoolCore:
         config.policy = policy
         config.ghost_factor = ghost_factor
         config.keeps_facts = keeps_facts
+        config.keeps_checks = self.has_checks
         config.reuse_sampling = reuse_sampling
         config.max_namespaces = max_namespaces
         memcpy(config.secret, <const char *>secret, sizeof(config.secret))
@@ -134,15 +135,16 @@ cdef class PoolCore:
         kvp_pool_match_scattered(&self.shared.pool, hashes, n, now, lease)
         kvp_shared_pool_leave(self.shared)
 
-    cdef uint32_t find_prefix(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil:
+    cdef uint32_t find_prefix(self, const uint64_t *hashes, const uint64_t *checks, uint32_t n,
+                              int32_t *ids) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
-        cdef uint32_t found = kvp_hash_index_find_prefix(&self.shared.pool.index, hashes, n, ids)
+        cdef uint32_t found = kvp_pool_find_prefix(&self.shared.pool, hashes, checks, n, ids)
         kvp_shared_pool_leave(self.shared)
         return found
 
     cdef uint32_t find_each(self, const uint64_t *hashes, uint32_t n, int32_t *ids) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
-        cdef uint32_t found = kvp_hash_index_find_each(&self.shared.pool.index, hashes, n, ids)
+        cdef uint32_t found = kvp_pool_find_each(&self.shared.pool, hashes, n, ids)
         kvp_shared_pool_leave(self.shared)
         return found
 

@@ -16,7 +16,10 @@ from kvpool.types.reset_blocks_result import ResetBlocksResult
 
 __pyx_capi__: dict[str, object]
 
-_HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence
+_KeysLike: TypeAlias = Sequence[bytes] | Sequence[Sequence[int]]
+_HashesLike: TypeAlias = (
+    npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence | _KeysLike
+)
 
 @disjoint_base
 class PoolEviction(PoolNamespaces):

@@ -187,7 +187,7 @@ cdef class PoolEviction(PoolNamespaces):
         now = self.now()
         if ttl is not None and lifetime < INT64_MAX - now:
             expiry = now + lifetime
-        open_hashes(&argument, hashes, self.block_size, "hashes")
+        open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
             found = self.retain_hashes(argument.data, argument.count, level, expiry, now)
         finally:
@@ -225,7 +225,7 @@ cdef class PoolEviction(PoolNamespaces):
         cdef kvp_status status
         cdef Pin pin
         cdef int32_t space = self.space_of(namespace)
-        open_hashes(&argument, hashes, self.block_size, "hashes")
+        open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
             lease = new_lease(argument.count, False, owner)
             lease.space = <uint8_t>space
@@ -263,14 +263,16 @@ cdef class PoolEviction(PoolNamespaces):
         cdef bytes lengths
         cdef uint64_t *all_hashes
         cdef int32_t *ids
-        cdef list parts = []
+        cdef list parts = [], checks = []
         cdef bytes joined
         for i, prompt in enumerate(prompts):
-            open_hashes(&argument, prompt, self.block_size, f"prompts[{i}]")
+            open_hashes(&argument, prompt, self.block_size, self.has_checks, f"prompts[{i}]")
             parts.append((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
+            if self.has_checks:
+                checks.append((<const char *>(argument.data + argument.count))[:8 * <Py_ssize_t>argument.count])
             longest = max(longest, argument.count)
             close_hashes(&argument)
-        joined = b"".join(parts)
+        joined = b"".join(parts + checks)
         lengths = b"".join([(len(part) // 8).to_bytes(4, sys.byteorder) for part in parts])
         # A copy that is aligned as its items are.
         all_hashes = <uint64_t *>PyMem_Malloc(len(joined) + 1)
@@ -402,7 +404,7 @@ cdef class PoolEviction(PoolNamespaces):
         cdef uint8_t *outcomes = NULL
         cdef uint32_t count = 0, room
         cdef kvp_status status = KVP_RETRY
-        open_hashes(&argument, hashes, self.block_size, "hashes")
+        open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
             room = argument.count
             outcomes = <uint8_t *>PyMem_Malloc(argument.count + 1)

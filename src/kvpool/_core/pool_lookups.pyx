@@ -2,14 +2,21 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy
 
 from kvpool._core.arrays cimport bool_array
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
-from kvpool._core.libkvp cimport KVP_NO_BLOCK
+from kvpool._core.hashing cimport parse_hash
+from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_key_hash_chain
 from kvpool._core.pool_eviction cimport PoolEviction
+from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
+
+import os
 
 import numpy as np
+
+from kvpool._core.hashing import sequence_hashes as hash_tokens
 
 
 cdef int32_t *new_ids(uint32_t n) except NULL:
@@ -22,13 +29,96 @@ cdef int32_t *new_ids(uint32_t n) except NULL:
 cdef class PoolLookups(PoolEviction):
     """Looking hashes up. Base of :class:`BlockPool`; not useful by itself."""
 
+    cdef int set_keys(self, object bits, object secret) except -1:
+        cdef bytes words
+        if type(bits) is not int or bits not in (64, 128):
+            raise ValueError(f"key_bits = {bits!r} is neither 64 nor 128")
+        self.has_checks = bits == 128
+        if secret is None:
+            words = os.urandom(16)
+        elif not self.has_checks:
+            raise ValueError("key_secret is given, but key_bits is not 128")
+        elif not isinstance(secret, bytes) or len(secret) != 16:
+            raise ValueError(f"key_secret must be 16 bytes, not {type(secret).__name__}"
+                             + (f" of length {len(secret)}" if isinstance(secret, bytes) else ""))
+        else:
+            words = bytes(secret)
+        memcpy(self.key_secret, PyBytes_AS_STRING(words), 16)
+        return 0
+
+    @property
+    def key_bits(self):
+        """Bits of what a block is known by: 64, or 128 with check words."""
+        return 128 if self.has_checks else 64
+
+    def sequence_keys(self, token_ids, *, namespace=None, salt_hash=0, parent=None):
+        """Keys of each full block of a prompt: what a pool with ``key_bits=128`` takes in place of sequence hashes.
+
+        Parameters
+        ----------
+        token_ids : array of integers, shape (n,), or sequence of int
+        namespace : Namespace or str, optional
+            Whose prompt it is. Its salt is added to `salt_hash`.
+        salt_hash : int, default 0
+            Seed of the hashes, in [0, 2**64).
+        parent : pair of int, optional
+            Key of the block before the first one, a row of the array that it was in.
+
+        Returns
+        -------
+        ndarray of uint64, shape (n // block_size, 2), read-only
+            Column 0 has the sequence hashes, as :func:`sequence_hashes` makes them; column 1 the check words:
+            SipHash-2-4 under the pool's secret (Aumasson and Bernstein 2012), chained in the same way. Check words are
+            secret: who knows them can look for two prompts with one key.
+
+        Raises
+        ------
+        ValueError
+            The pool's keys have 64 bits.
+
+        Examples
+        --------
+        >>> from kvpool import BlockPool
+        >>> pool = BlockPool(num_blocks=64, block_size=4, key_bits=128, key_secret=bytes(range(16)))
+        >>> keys = pool.sequence_keys(range(12))
+        >>> filled = pool.register_blocks(pool.allocate_blocks(3), keys)
+        >>> forged = keys.copy()
+        >>> forged[1, 1] += 1                 # the same sequence hash, of another prompt
+        >>> len(pool.match_sequence_hashes(keys)), len(pool.match_sequence_hashes(forged))
+        (3, 1)
+        """
+        if not self.has_checks:
+            raise ValueError("the pool's keys have 64 bits, use sequence_hashes: it was made without key_bits=128")
+        return self.keys_of(token_ids, self.salt_of(namespace, parse_hash(salt_hash, "salt_hash")), parent)
+
+    cdef object keys_of(self, object token_ids, uint64_t salt, object parent):
+        cdef uint64_t check = 0
+        cdef size_t n
+        cdef TokenBuffer tokens
+        before = None
+        if parent is not None:
+            if len(parent) != 2:
+                raise ValueError(f"parent has {len(parent)} halves, not 2")
+            before = parse_hash(parent[0], "parent[0]")
+            check = parse_hash(parent[1], "parent[1]")
+        tokens = as_token_buffer(token_ids)
+        n = <size_t>tokens.size // self.block_size
+        cdef bytes checks = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>n)
+        kvp_key_hash_chain(tokens.data, n, self.block_size, salt, self.key_secret, NULL if parent is None else &check,
+                           <uint64_t *>PyBytes_AS_STRING(checks))
+        keys = np.empty((n, 2), np.uint64)
+        keys[:, 0] = hash_tokens(tokens, self.block_size, salt_hash=salt, parent=before)
+        keys[:, 1] = np.frombuffer(checks, np.uint64)
+        keys.flags.writeable = False
+        return keys
+
     def contains(self, hashes):
         """Whether each hash is registered, a bool array of shape (n,); takes no blocks."""
         cdef HashArgument argument
         cdef int32_t *ids
         cdef uint32_t i
         cdef bytes found
-        open_hashes(&argument, hashes, self.block_size, "hashes")
+        open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
             found = PyBytes_FromStringAndSize(NULL, argument.count)
             ids = new_ids(argument.count)
@@ -56,10 +146,10 @@ cdef class PoolLookups(PoolEviction):
         cdef int32_t *ids
         cdef list lengths = []
         for i, prompt in enumerate(prompts):
-            open_hashes(&argument, prompt, self.block_size, f"prompts[{i}]")
+            open_hashes(&argument, prompt, self.block_size, self.has_checks, f"prompts[{i}]")
             try:
                 ids = new_ids(argument.count)
-                lengths.append(self.find_prefix(argument.data, argument.count, ids))
+                lengths.append(self.find_prefix(argument.data, argument.data + argument.count, argument.count, ids))
                 PyMem_Free(ids)
             finally:
                 close_hashes(&argument)
@@ -71,7 +161,7 @@ cdef class PoolLookups(PoolEviction):
         cdef int64_t now = self.now()
         cdef int32_t *ids
         cdef uint32_t found
-        open_hashes(&argument, hashes, self.block_size, "hashes")
+        open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
             ids = new_ids(argument.count)
             found = self.touch_hashes(argument.data, argument.count, now, ids)

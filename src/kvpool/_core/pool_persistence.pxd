@@ -14,6 +14,7 @@ cdef class PoolPersistence(PoolMemory):
     cdef object copy_index(self)
     cdef tuple saved_namespaces(self)
     cdef object not_empty(self)
+    cdef int refuse_checks(self, str done) except -1
     cdef int check_columns(self, const kvp_index_columns *columns, object index) except -1
     cdef tuple plan_namespaces(self, object index, kvp_quota *quotas)
     cdef int install(self, kvp_index_columns *columns, object index, int64_t elapsed, int64_t now,

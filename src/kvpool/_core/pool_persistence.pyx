@@ -82,6 +82,7 @@ cdef class PoolPersistence(PoolMemory):
         the pool keeps those. The file is checksummed against damage, not signed: who can write it decides what the
         pool takes for cached.
         """
+        self.refuse_checks("saved")
         target = os.fsdecode(path)
         index = self.copy_index()
         write_index(target, index)
@@ -155,6 +156,7 @@ cdef class PoolPersistence(PoolMemory):
         cdef kvp_index_columns columns
         cdef Counts counts
         cdef void *scratch = NULL
+        self.refuse_checks("loaded")
         source = os.fsdecode(path)
         self.read_counts(&counts)
         if counts.empty < counts.total:
@@ -174,6 +176,11 @@ cdef class PoolPersistence(PoolMemory):
         self.watch()
         self.read_counts(&counts)
         return counts.cached
+
+    cdef int refuse_checks(self, str done) except -1:
+        if self.has_checks:
+            raise ValueError(f"an index of 128-bit keys cannot be {done}: the file has no room for check words")
+        return 0
 
     cdef object not_empty(self):
         cdef Counts counts

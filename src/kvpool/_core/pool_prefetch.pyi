@@ -13,7 +13,10 @@ from kvpool.prefetch.prefetch import Prefetch
 from kvpool.prefetch.prefetcher import Prefetcher
 from kvpool.tokens.token_block_sequence import TokenBlockSequence
 
-_HashesLike: TypeAlias = npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence
+_KeysLike: TypeAlias = Sequence[bytes] | Sequence[Sequence[int]]
+_HashesLike: TypeAlias = (
+    npt.NDArray[np.uint64] | Sequence[int] | array[int] | memoryview | TokenBlockSequence | _KeysLike
+)
 
 @disjoint_base
 class PoolPrefetch(PoolLookups):

@@ -47,10 +47,12 @@ cdef class PoolPrefetch(PoolLookups):
         return self.prefetcher.prefetch(predicted_hashes, hold=hold, namespace=namespace, owner=owner)
 
     def _copy_hashes(self, hashes):
-        """Sequence hashes as a uint64 array of one's own."""
+        """Sequence hashes, or keys, as a uint64 array of one's own."""
         cdef HashArgument argument
-        open_hashes(&argument, hashes, self.block_size, "predicted_hashes")
+        open_hashes(&argument, hashes, self.block_size, self.has_checks, "predicted_hashes")
         try:
+            if self.has_checks:
+                return uint64_array((<const char *>argument.data)[:16 * <Py_ssize_t>argument.count]).reshape(2, -1).T
             return uint64_array((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
         finally:
             close_hashes(&argument)
@@ -62,7 +64,7 @@ cdef class PoolPrefetch(PoolLookups):
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
         cdef ImmutableBlocks held = new_immutable_blocks(self, NULL, owner)
-        open_hashes(&argument, hashes, self.block_size, "hashes")
+        open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
             held.lease = lease = new_lease(argument.count, False, owner)
             lease.space = <uint8_t>space

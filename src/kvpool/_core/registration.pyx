@@ -75,11 +75,13 @@ cdef class Registration:
     cdef int take_hashes(self, PoolCore pool, object sequence_hashes) except -1:
         """Take the hashes given, or those of the tokens. Last of all: no Python code may run before they are used."""
         if sequence_hashes is None:
+            if pool.has_checks:
+                raise ValueError("sequence_hashes must be given, as keys, in a pool with 128-bit keys")
             self.gather()
             if self.arguments.has_parent and self.count > 0:
                 self.gathered[self.count] = self.arguments.parent
             return 0
-        open_hashes(&self.given, sequence_hashes, pool.block_size, "sequence_hashes")
+        open_hashes(&self.given, sequence_hashes, pool.block_size, pool.has_checks, "sequence_hashes")
         self.has_given = True
         self.arguments.hashes = self.given.data
         return self.check_given()

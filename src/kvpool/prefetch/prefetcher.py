@@ -249,7 +249,7 @@ class Prefetcher:
             if not prefetch._is_cancelled and loader is not None:
                 filled = _parse_filled(loader(blocks, missing), len(blocks))
                 if not prefetch._is_cancelled:
-                    parent = int(prefetch.hashes[prefetch.num_cached - 1]) if prefetch.num_cached else None
+                    parent = int(prefetch.hashes[prefetch.num_cached - 1].flat[0]) if prefetch.num_cached else None
                     pool.register_blocks(blocks[:filled], missing[:filled], parent=parent).release()
                     prefetch.num_loaded = filled
         except BaseException as error:  # whatever it is: it is the loader's, and others wait for theirs
