@@ -187,13 +187,13 @@ cdef class BlockPool(PoolPersistence):
         space = self.space_of(namespace)
         patience = 0 if timeout is None else parse_seconds(timeout, "timeout", True)
         if count == 0:
-            return new_mutable_blocks(self, NULL, owner, None)
+            return new_mutable_blocks(self, 0, owner)
         if self.has_chooser:
             self.make_way(count)
         now = self.now()
-        lease = new_lease(count, True, owner)
+        blocks = new_mutable_blocks(self, count, owner)
+        lease = blocks.lease
         lease.space = <uint8_t>space
-        blocks = new_mutable_blocks(self, lease, owner, None)
         # Read without the lock: a guess. Should it be too small by then, the core says so.
         room = <uint32_t>max(count - self.shared.pool.empty.count, 0)
         if patience > 0:
@@ -256,10 +256,8 @@ cdef class BlockPool(PoolPersistence):
         cdef Registration registration = new_registration(self, blocks, parent)
         cdef int64_t now, lifetime
         cdef uint32_t at = 0
-        cdef kvp_lease *lease
         cdef kvp_status status
-        cdef ImmutableBlocks registered
-        owner = registration.first_owner()
+        cdef ImmutableBlocks held = new_immutable_blocks(self, registration.first_owner())
         if priority is not None:
             registration.arguments.level = parse_int(priority, "priority", 0, KVP_MAX_PRIORITY)
         lifetime = 0 if ttl is None else parse_seconds(ttl, "ttl", False)
@@ -272,16 +270,15 @@ cdef class BlockPool(PoolPersistence):
             registration.take_tokens(self, token_ids)
         registration.take_hashes(self, sequence_hashes)
         if registration.count == 0:
-            return new_immutable_blocks(self, NULL, owner)
-        registered = new_immutable_blocks(self, NULL, owner)
-        registered.lease = lease = new_lease(registration.count, False, owner)
-        status = self.register(&registration.arguments, now, lease, &at)
+            return held
+        held.lease = new_lease(registration.count, False, held.owner_tag)
+        status = self.register(&registration.arguments, now, held.lease, &at)
         if status != KVP_OK:
             if status == KVP_FOREIGN:
                 raise ForeignHandle(f"block {at} of {registration.count}, or its hash, belongs to another namespace")
             raise_status(status, f"block {at} of {registration.count} was registered or released already, "
                                  f"or is named twice")
-        return registered
+        return held
 
     def match_sequence_hashes(self, hashes, *, namespace=None, owner=None):
         """Hold the longest cached prefix of a prompt.
@@ -301,15 +298,14 @@ cdef class BlockPool(PoolPersistence):
             The blocks of ``hashes[:k]`` for the largest k for which all are registered; k may be 0.
         """
         cdef HashArgument argument
-        cdef kvp_lease *lease
+        cdef ImmutableBlocks held = new_immutable_blocks(self, owner)
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
-        cdef ImmutableBlocks held = new_immutable_blocks(self, NULL, owner)
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
-            held.lease = lease = new_lease(argument.count, False, owner)
-            lease.space = <uint8_t>space
-            self.hold_prefix(argument.data, argument.count, now, lease)
+            held.lease = new_lease(argument.count, False, owner)
+            held.lease.space = <uint8_t>space
+            self.hold_prefix(argument.data, argument.count, now, held.lease)
         finally:
             close_hashes(&argument)
         self.watch()
@@ -330,16 +326,15 @@ cdef class BlockPool(PoolPersistence):
             Aligned with ``hashes``.
         """
         cdef HashArgument argument
-        cdef kvp_lease *lease
+        cdef ScatteredBlocks held = new_scattered_blocks(self, owner)
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
-        cdef ScatteredBlocks held = new_scattered_blocks(self, NULL, owner, 0)
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
-            held.lease = lease = new_lease(argument.count, False, owner)
+            held.lease = new_lease(argument.count, False, owner)
+            held.lease.space = <uint8_t>space
             held.count = argument.count
-            lease.space = <uint8_t>space
-            self.hold_each(argument.data, argument.count, now, lease)
+            self.hold_each(argument.data, argument.count, now, held.lease)
         finally:
             close_hashes(&argument)
         return held

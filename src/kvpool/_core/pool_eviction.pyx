@@ -218,19 +218,17 @@ cdef class PoolEviction(PoolNamespaces):
             More than ``max_pinned_blocks`` would be pinned; says by whom. Nothing was changed.
         """
         cdef HashArgument argument
-        cdef kvp_lease *lease
         cdef int64_t now = self.now()
         cdef int32_t wanted = 0
         cdef Counts counts
         cdef kvp_status status
-        cdef Pin pin
+        cdef Pin pin = new_pin(self, owner)
         cdef int32_t space = self.space_of(namespace)
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
-            lease = new_lease(argument.count, False, owner)
-            lease.space = <uint8_t>space
-            pin = new_pin(self, lease, owner)
-            status = self.pin_hashes(argument.data, argument.count, self.max_pinned, now, lease, &wanted)
+            pin.lease = new_lease(argument.count, False, owner)
+            pin.lease.space = <uint8_t>space
+            status = self.pin_hashes(argument.data, argument.count, self.max_pinned, now, pin.lease, &wanted)
         finally:
             close_hashes(&argument)
         if status != KVP_OK:
