@@ -82,8 +82,9 @@ cdef class BlockSequence(Handle):
             known = flights.get(key)
             if known is None or known() is None:
                 if len(flights) >= self.pool.flights_limit:
-                    for other in [other for other, flight in flights.items() if flight() is None]:
-                        del flights[other]
+                    for other in list(flights):
+                        if flights[other]() is None:
+                            del flights[other]
                     self.pool.flights_limit = 64 + 2 * len(flights)
                 flights[key] = ref(self)
                 self.flight_key = key

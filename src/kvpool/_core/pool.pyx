@@ -400,12 +400,15 @@ cdef class BlockPool(PoolPersistence):
         cdef uint32_t found
         cdef int64_t blocks
         cdef BlockSequence flight
-        result = []
-        prompts = [prompt if hasattr(prompt, "__len__") else list(prompt) for prompt in prompts]
+        cdef list result = [], hashed = [], sized = []
+        for prompt in prompts:
+            sized.append(prompt if hasattr(prompt, "__len__") else list(prompt))
+        prompts = sized
         if owners is not None and len(owners) != len(prompts):
             raise ValueError(f"owners has {len(owners)} entries for {len(prompts)} prompts")
         # All are read before any is opened.
-        hashed = [hash_tokens(prompt, self.block_size, salt_hash=salt) for prompt in prompts]
+        for prompt in prompts:
+            hashed.append(hash_tokens(prompt, self.block_size, salt_hash=salt))
         for i, prompt in enumerate(prompts):
             if len(prompt) == 0:
                 raise ValueError(f"prompts[{i}] is empty: a sequence has at least 1 token")

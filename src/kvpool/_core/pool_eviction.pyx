@@ -234,7 +234,7 @@ cdef class PoolEviction(PoolNamespaces):
         if status != KVP_OK:
             self.read_counts(&counts)
             raise PinLimitExceeded(wanted, self.max_pinned, counts.pinned,
-                                   [hold for hold in self.sum_of_holds() if hold.kind == "pin"])
+                                   list(filter(lambda hold: hold.kind == "pin", self.sum_of_holds())))
         self.watch()
         return pin
 
@@ -261,15 +261,18 @@ cdef class PoolEviction(PoolNamespaces):
         cdef bytes lengths
         cdef uint64_t *all_hashes
         cdef int32_t *ids
-        cdef list parts = []
+        cdef list parts = [], counts = []
         cdef bytes joined
         for i, prompt in enumerate(prompts):
             open_hashes(&argument, prompt, self.block_size, f"prompts[{i}]")
-            parts.append((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
-            longest = max(longest, argument.count)
-            close_hashes(&argument)
+            try:
+                parts.append((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
+                counts.append((<object>argument.count).to_bytes(4, sys.byteorder))
+                longest = max(longest, argument.count)
+            finally:
+                close_hashes(&argument)
         joined = b"".join(parts)
-        lengths = b"".join([(len(part) // 8).to_bytes(4, sys.byteorder) for part in parts])
+        lengths = b"".join(counts)
         # A copy that is aligned as its items are.
         all_hashes = <uint64_t *>PyMem_Malloc(len(joined) + 1)
         ids = <int32_t *>PyMem_Malloc((<size_t>longest + 1 + len(parts)) * sizeof(int32_t))
