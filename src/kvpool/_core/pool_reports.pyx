@@ -90,7 +90,7 @@ cdef class PoolReports(PoolEvents):
 
     def blocks(self):
         """Return a :class:`BlockTable`: what the pool knows of every block, and its status, of one moment."""
-        cdef int32_t n = self.num_blocks
+        cdef Py_ssize_t n = self.num_blocks  # products of it do not fit an int32
         cdef bytes states = PyBytes_FromStringAndSize(NULL, n), hashes = PyBytes_FromStringAndSize(NULL, 8 * n)
         cdef bytes parents = PyBytes_FromStringAndSize(NULL, 4 * n), references = PyBytes_FromStringAndSize(NULL, 4 * n)
         cdef bytes children = PyBytes_FromStringAndSize(NULL, 4 * n), levels = PyBytes_FromStringAndSize(NULL, n)
