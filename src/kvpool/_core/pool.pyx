@@ -41,7 +41,8 @@ cdef class BlockPool(PoolPersistence):
         What registering a hash does that is registered already: give the new block back and share the registered one,
         or keep both.
     clock : callable, optional
-        Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
+        Returns the time in seconds; a steady clock of the system by default. Simulators pass their own. For the core,
+        time begins at 0: a time-to-live that is given before ends so long after 0.
     event_capacity : int, optional
         Registrations and removals that are remembered for :meth:`events` and those who :meth:`subscribe`: 262,144 with
         an `event_manager`, otherwise none. 24 bytes each.
@@ -176,6 +177,7 @@ cdef class BlockPool(PoolPersistence):
         cdef kvp_lease *lease
         cdef kvp_status status = KVP_RETRY
         cdef MutableBlocks blocks
+        cdef Py_ssize_t used
         cdef bytes evicted = None
         if type(n) is int:
             count = PyLong_AsLongLongAndOverflow(n, &overflow)
@@ -214,7 +216,8 @@ cdef class BlockPool(PoolPersistence):
             self.ledger.arrive(lease.ids, count, <uint8_t>space)
         self.watch()
         if num_evicted:
-            blocks.evicted_hashes = evicted if len(evicted) == 8 * num_evicted else evicted[:8 * num_evicted]
+            used = 8 * <Py_ssize_t>num_evicted
+            blocks.evicted_hashes = evicted if len(evicted) == used else evicted[:used]
         return blocks
 
     def register_blocks(self, blocks, sequence_hashes=None, *, parent=None, priority=None, ttl=None, token_ids=None):
@@ -262,8 +265,8 @@ cdef class BlockPool(PoolPersistence):
             registration.arguments.level = parse_int(priority, "priority", 0, KVP_MAX_PRIORITY)
         lifetime = 0 if ttl is None else parse_seconds(ttl, "ttl", False)
         now = self.now()
-        if ttl is not None and lifetime < INT64_MAX - now:
-            registration.arguments.expiry = now + lifetime
+        if ttl is not None and lifetime < INT64_MAX - max(now, 0):
+            registration.arguments.expiry = max(now, 0) + lifetime
         elif ttl is not None and priority is None:
             registration.arguments.level = KVP_TTL_LEVEL  # a time-to-live without end
         if token_ids is not None or self.event_tokens:

@@ -185,8 +185,8 @@ cdef class PoolEviction(PoolNamespaces):
         if ttl is not None:
             lifetime = parse_seconds(ttl, "ttl", False)
         now = self.now()
-        if ttl is not None and lifetime < INT64_MAX - now:
-            expiry = now + lifetime
+        if ttl is not None and lifetime < INT64_MAX - max(now, 0):
+            expiry = max(now, 0) + lifetime
         open_hashes(&argument, hashes, self.block_size, "hashes")
         try:
             found = self.retain_hashes(argument.data, argument.count, level, expiry, now)
