@@ -44,6 +44,22 @@ cdef object evicted_blocks(const kvp_identity *identities, uint32_t n, bytes rea
     return EvictedBlocks(uint64_array(hashes), int32_array(ids), uint8_array(reason * n))
 
 
+cdef object hashes_of(const HashArgument *argument, const uint8_t *outcomes, uint8_t wanted):
+    """The hashes of one outcome, an array."""
+    cdef uint32_t i, count = 0
+    cdef uint64_t *next
+    cdef bytes hashes
+    for i in range(argument.count):
+        count += outcomes[i] == wanted
+    hashes = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>count)
+    next = <uint64_t *>PyBytes_AS_STRING(hashes)
+    for i in range(argument.count):
+        if outcomes[i] == wanted:
+            next[0] = argument.data[i]
+            next += 1
+    return uint64_array(hashes)
+
+
 cdef kvp_policy_kind parse_policy(object eviction) except *:
     """Return the policy of a name."""
     if not isinstance(eviction, str):
@@ -414,10 +430,9 @@ cdef class PoolEviction(PoolNamespaces):
                     raise MemoryError(f"no memory to report {room} blocks")
                 status = self.reset_some(argument.data, argument.count, outcomes, identities, room, &count)
                 room = count
-            given = uint64_array((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
-            outcome = uint8_array((<const char *>outcomes)[:argument.count])
-            return ResetBlocksResult(evicted_blocks(identities, count, RESET), given[outcome == KVP_RESET_NOT_FOUND],
-                                     given[outcome == KVP_RESET_HELD])
+            return ResetBlocksResult(evicted_blocks(identities, count, RESET),
+                                     hashes_of(&argument, outcomes, KVP_RESET_NOT_FOUND),
+                                     hashes_of(&argument, outcomes, KVP_RESET_HELD))
         finally:
             PyMem_Free(identities)
             PyMem_Free(outcomes)
