@@ -79,8 +79,12 @@ class ProgressEngine:
         with self._lock:
             if self._thread is None and not self._is_stopping:
                 thread = threading.Thread(target=self._run, name="kvpool-progress", daemon=True)
-                thread.start()
                 self._thread = thread
+                try:
+                    thread.start()
+                except BaseException:
+                    self._thread = None  # should it run all the same, it finds that it is not the one
+                    raise
 
     def _check_open(self) -> None:
         if self._is_stopping:
@@ -174,6 +178,9 @@ class ProgressEngine:
 
     def _run(self) -> None:
         pause: float | None = 0.0
+        with self._lock:
+            if self._thread is not threading.current_thread():
+                return  # a signal interrupted its start
         while True:
             if pause != 0:
                 self._sleep(pause)
