@@ -11,7 +11,7 @@ HERE = str(Path(__file__).parent)
 
 @pytest.fixture
 def hazard(run_python, monkeypatch):
-    """Run a program that can import every_call, in a fresh interpreter that must end well: the function that does it."""
+    """Run a program that imports every_call, in a fresh interpreter that must end well: the function that does it."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH")])))
     return run_python
 

@@ -118,7 +118,9 @@ def tokens_of(n):
 
 
 def candidates(n=2):
-    columns = [np.arange(n, dtype=dtype) for dtype in (np.int32, np.uint64, np.float64, np.uint32, np.uint32, np.uint32)]
+    columns = [
+        np.arange(n, dtype=dtype) for dtype in (np.int32, np.uint64, np.float64, np.uint32, np.uint32, np.uint32)
+    ]
     return kvpool.Candidates(*columns)
 
 
@@ -145,7 +147,7 @@ METHODS = {
     "BlockPool.match_lengths": lambda w: w.pool.match_lengths([[1, 2], [9], range(3)]),
     "BlockPool.match_scattered": lambda w: [w.stored(), w.pool.match_scattered([1, 9, 2], owner=w.owner)],
     "BlockPool.match_sequence_hashes": lambda w: [w.stored(), w.pool.match_sequence_hashes([1, 2, 3], owner=w.owner)],
-    "BlockPool.namespace": lambda w: w.name and w.pool.namespace(w.name, floor=1),
+    "BlockPool.namespace": lambda w: w.name and w.pool.namespace(w.name, cap=40),
     "BlockPool.open_sequence": lambda w: [w.request(), w.request(13, commit=False)],
     "BlockPool.outstanding": lambda w: [w.fresh(), w.stored(), w.pool.outstanding()],
     "BlockPool.pin": lambda w: [w.stored(), w.pool.pin([1, 2], owner=w.owner)],
@@ -197,7 +199,7 @@ METHODS = {
     "SequenceBatch.check_invariants": lambda w: w.batch().check_invariants(),
     "SequenceBatch.refresh": lambda w: w.batch().refresh(),
     "SequenceBatch.remove": lambda w: w.batch().remove(0),
-    "AsyncBlockPool.allocate_blocks": finish_async(lambda pool, w: pool.allocate_blocks(2, retry=Backoff(1, 0))),
+    "AsyncBlockPool.allocate_blocks": finish_async(lambda pool, w: pool.allocate_blocks(2, owner=w.owner)),
     "AsyncBlockPool.match_scattered": finish_async(lambda pool, w: pool.match_scattered([1, 9])),
     "AsyncBlockPool.match_sequence_hashes": finish_async(lambda pool, w: pool.match_sequence_hashes([1, 9])),
     "AsyncBlockPool.prefetch": lambda w: finish(AsyncBlockPool(w.pool).prefetch([1, 78], hold=3600)).cancel(),
@@ -372,9 +374,8 @@ def looks():
     calls = {}
     for name, kind in public_classes().items():
         for attribute, is_method in names_of(kind):
-            if attribute.startswith("__") and attribute not in NO_CALLS and is_method:
-                calls[f"{name}.{attribute}"] = look(name, attribute)
-            elif attribute[0] != "_" and not is_method:
+            is_operator = attribute.startswith("__") and attribute not in NO_CALLS and is_method
+            if is_operator or (attribute[0] != "_" and not is_method):
                 calls[f"{name}.{attribute}"] = look(name, attribute)
     return calls
 
@@ -385,6 +386,13 @@ def every_call(threads=True):
     if threads:
         return calls
     of_threads = ("Prefetch", "BackgroundEvictor", "ProgressEngine", "Subscription")
-    others = {"BlockPool.__enter__", "BlockPool.__exit__", "BlockPool.close", "BlockPool.prefetch", "BlockPool.progress_engine", "BlockPool.subscribe"}
+    others = {
+        "BlockPool.__enter__",
+        "BlockPool.__exit__",
+        "BlockPool.close",
+        "BlockPool.prefetch",
+        "BlockPool.progress_engine",
+        "BlockPool.subscribe",
+    }
     others |= {"AsyncBlockPool.prefetch"}
     return {name: call for name, call in calls.items() if not name.startswith(of_threads) and name not in others}

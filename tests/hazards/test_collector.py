@@ -2,8 +2,6 @@
 
 import pytest
 
-from kvpool import BlockPool
-
 PROGRAM = """
     import faulthandler, gc, sys, weakref
     faulthandler.dump_traceback_later(120, exit=True)  # a lock that is taken twice hangs

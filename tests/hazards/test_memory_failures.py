@@ -34,7 +34,7 @@ PROGRAM = '''
     }
 
     def is_others(error):
-        """Python and NumPy forget to say MemoryError at times. Of a function of ours, the message would give the name."""
+        """Python and NumPy forget to say MemoryError at times. Of a function of ours, it gives the name."""
         return isinstance(error, SystemError) and ("error return" in str(error) or "numpy" in str(error))
 
     quiet, loud = open(os.devnull, "w"), sys.stderr  # what generators and policies could not tell their callers
