@@ -238,6 +238,7 @@ class Prefetcher:
                 prefetch._loaded.set()
                 prefetch._callbacks = []
             prefetch.cancel()
+        self._held = 0  # another thread may have been counting
 
     def _load_later(self, prefetch: Prefetch) -> None:
         with self._lock:

@@ -162,7 +162,7 @@ class Subscription:
         self._ended.set()
 
     def forget_after_fork(self) -> None:
-        """In a forked child: what is delivered is delivered in the parent."""
+        """Be over in a forked child, without a word to the manager, which is the parent's as well."""
         self._is_ending = True
         self._ended = Once()
         self._ended.set()
