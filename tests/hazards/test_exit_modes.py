@@ -1,4 +1,6 @@
-"""The interpreter ends well with what runs in the background, and with coroutines that wait; see tests/core/test_exit.py.
+"""The interpreter ends well with what runs in the background, and with coroutines that wait.
+
+With handles anywhere else it does in tests/core/test_exit.py.
 
 KVPOOL_EXITS says how often each mode is tried, once by default.
 """
@@ -76,7 +78,7 @@ batch = SequenceBatch(pool, 2, 4)
 batch.add(pool.open_sequence(range(6)))
 sys.kept = batch, batch.block_tables, pool.open_sequence([9, 9])
 """,
-    "pins, weak blocks and snapshots": "sys.kept = pool.pin([1]), blocks[0].downgrade(), pool.snapshot(), pool.blocks()",
+    "pins, weak blocks and snapshots": "sys.kept = pool.pin([1]), blocks[0].downgrade(), pool.snapshot()",
     "a policy": """
 class Policy:
     def rank(self, blocks):
