@@ -121,8 +121,9 @@ class ProgressEngine:
 
     def remove_chore(self, chore: Callable[[BlockPool], bool]) -> None:
         """Take :meth:`add_chore` back."""
+        # No comprehension here: Pythons from 3.12 on keep the lock when a signal handler raises in the middle of one.
         with self._lock:
-            self._chores = [other for other in self._chores if other != chore]
+            self._chores = list(filter(lambda other: other != chore, self._chores))
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call a function once, after so many seconds, or when the pool is closed before.
