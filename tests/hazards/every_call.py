@@ -13,7 +13,7 @@ import kvpool
 from kvpool import AsyncBlockPool, BackgroundEvictor, Backoff, BlockPool, BlockPoolError, EvictionMode, SequenceBatch
 
 NO_CALLS = {"__init__", "__new__", "__delattr__", "__setattr__", "__getstate__", "__setstate__", "__getnewargs__"}
-NO_CALLS |= {"__post_init__", "__init_subclass__", "__copy__", "__radd__", "__pyx_capi__"}
+NO_CALLS |= {"__post_init__", "__replace__", "__init_subclass__", "__copy__", "__radd__", "__pyx_capi__"}
 
 
 class World:
@@ -322,7 +322,7 @@ OPERATORS = {
     "__str__": str,
 }
 # Called by the pool's thread alone.
-OF_THE_THREAD = {"Subscription.end", "Subscription.serve", "Subscription.take_turn"}
+OF_THE_THREAD = {"Subscription.end", "Subscription.forget", "Subscription.serve", "Subscription.take_turn"}
 
 
 def refused(call):
