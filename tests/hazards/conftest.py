@@ -23,4 +23,5 @@ def calls(monkeypatch):
     import every_call
 
     yield every_call
-    sys.modules.pop("every_call", None)
+    for name in ("every_call", "memory_calls", "pool_calls", "report_calls", "world"):
+        sys.modules.pop(name, None)
