@@ -35,7 +35,7 @@ def asked(call):
     """Make a call with a client of a server of the pool."""
 
     def run(w):
-        with diagnosis.serve(w.pool) as server:
+        with diagnosis.serve({"world": w.pool}) as server:
             return call(diagnosis.PoolClient(server.url))
 
     return run

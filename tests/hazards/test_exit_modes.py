@@ -12,10 +12,10 @@ import pytest
 EXITS = int(os.environ.get("KVPOOL_EXITS", "1"))
 
 SETUP = """
-import asyncio, atexit, faulthandler, sys, threading, warnings
+import asyncio, atexit, contextlib, faulthandler, sys, threading, warnings
 faulthandler.dump_traceback_later(60, exit=True)
 warnings.simplefilter("ignore", ResourceWarning)  # of loops that are left open
-from kvpool import AsyncBlockPool, BackgroundEvictor, BlockPool, ListEventManager
+from kvpool import AsyncBlockPool, BackgroundEvictor, BlockPool, BlockPoolError, ListEventManager
 pool = BlockPool(num_blocks=8, block_size=4, event_manager=ListEventManager(), on_pressure=lambda pool, is_high: None)
 fresh = pool.allocate_blocks(2, owner=pool)
 blocks = pool.register_blocks(pool.allocate_blocks(2), [1, 2])
@@ -94,7 +94,8 @@ def use():
     while True:
         with pool.open_sequence(range(5)) as request:
             request.commit(5)
-        pool.prefetch([1, 2], hold=0.001)
+        with contextlib.suppress(BlockPoolError):  # the interpreter's end has closed the pool
+            pool.prefetch([1, 2], hold=0.001)
         pool.outstanding(), pool.snapshot(), pool.status()
 for _ in range(3):
     threading.Thread(target=use, daemon=True).start()

@@ -1,11 +1,11 @@
 """Forks while other threads are in the middle of anything: the child has the pool, and nobody who was in it.
 
-KVPOOL_FORKS says how many there are, 40 by default.
+KVPOOL_FORKS says how many there are, 20 by default.
 """
 
 import os
 
-FORKS = int(os.environ.get("KVPOOL_FORKS", "40"))
+FORKS = int(os.environ.get("KVPOOL_FORKS", "20"))
 
 PREPARE = """
     import contextlib, faulthandler, os, random, signal, sys, threading, time, warnings

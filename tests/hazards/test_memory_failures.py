@@ -1,11 +1,16 @@
-"""Any single allocation of Python's fails, in every call: MemoryError, nothing held, nothing lost, the pool intact.
+"""Any single allocation fails, in every call: MemoryError, nothing held, nothing lost, the pool intact.
 
-The allocations of the C core fail one by one in csrc/tests/test_allocation_failure.c. Calls that start threads are left
-out: the failure would hit whichever thread allocates next.
+Python's allocators fail by a hook of its own, the C library's by a library that is loaded before it. The allocations of
+the C core alone fail one by one in csrc/tests/test_allocation_failure.c. Calls that start threads are left out: Python's
+hook would hit whichever thread allocates next.
 """
 
 import importlib.util
+import platform
+import shutil
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +21,24 @@ needs_hooks = pytest.mark.skipif(not HAS_HOOKS, reason="this Python has no _test
 if sys.version_info >= (3, 12):
     needs_hooks = pytest.mark.skip(reason="Pythons from 3.12 on crash when there is no memory for a traceback")
 
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None or platform.libc_ver()[0] != "glibc", reason="there is no C compiler, or no glibc"
+)
+
 PROGRAM = '''
-    import ctypes, faulthandler, gc, os, sys, _testcapi
+    import ctypes, errno, faulthandler, gc, os, sys
     faulthandler.dump_traceback_later(200, exit=True)
     import every_call
     from kvpool import BlockPool, BlockPoolError
+
+    if "failing_malloc" in os.environ.get("LD_PRELOAD", ""):
+        arm = ctypes.CDLL(None).failing_malloc_arm
+        arm.argtypes, arm.restype = [ctypes.c_long], None
+        disarm = lambda: arm(0)
+    else:
+        import _testcapi
+        arm = lambda n: _testcapi.set_nomemory(n, n + 1)
+        disarm = _testcapi.remove_mem_hooks
 
     class Choosing:
         def choose(self, blocks, n):
@@ -39,6 +57,8 @@ PROGRAM = '''
 
     def is_others(error):
         """Python and NumPy forget to say MemoryError at times. Of a function of ours, it gives the name."""
+        if str(error).startswith("can't allocate") or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
         return isinstance(error, SystemError) and ("error return" in str(error) or "numpy" in str(error))
 
     quiet, loud = open(os.devnull, "w"), sys.stderr  # what generators and policies could not tell their callers
@@ -46,16 +66,16 @@ PROGRAM = '''
     def fail_at(n, call, world):
         """Let the n-th allocation of a call fail; return what became of it. (Not the error: it keeps the frames.)"""
         sys.stderr = quiet
-        _testcapi.set_nomemory(n, n + 1)
+        arm(n)
         try:
             call(world)
         except BaseException as error:
-            _testcapi.remove_mem_hooks()
+            disarm()
             sys.stderr = loud
             assert isinstance(error, (MemoryError, BlockPoolError)) or is_others(error), (n, repr(error))
             return "refused" if isinstance(error, BlockPoolError) else "no memory"
         finally:
-            _testcapi.remove_mem_hooks()
+            disarm()
             sys.stderr = loud
         return "done"
 
@@ -92,7 +112,8 @@ PROGRAM = '''
     world = every_call.World(BlockPool(**{"num_blocks": 64, "block_size": 4, **POOLS["KIND"]}))
     # To show arrays is NumPy's work, and takes thousands of allocations.
     public = every_call.public_classes()
-    showing = {name + ".__repr__" for name in public if public[name].__module__.startswith("kvpool.types")}
+    parts = ("kvpool.types", "kvpool.diagnosis", "kvpool.persistence")
+    showing = {name + ".__repr__" for name in public if public[name].__module__.startswith(parts)}
     showing |= {"Candidates.__repr__"}
     calls = {name: call for name, call in every_call.every_call(threads=False).items() if name not in showing}
     print(sweep(world, calls))
@@ -104,6 +125,22 @@ PROGRAM = '''
 @pytest.mark.parametrize("kind", ["plain", "choosing", "deciding", "adaptive"])
 def test_the_nth_allocation_fails_for_every_n_in_every_call(hazard, kind):
     assert int(hazard(PROGRAM.replace("KIND", kind))) > 1000
+
+
+@pytest.fixture
+def failing_malloc(tmp_path, monkeypatch):
+    """Let programs of the test have a C library whose allocations fail on demand."""
+    library = tmp_path / "failing_malloc.so"
+    source = Path(__file__).with_name("failing_malloc.c")
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, source], check=True)
+    monkeypatch.setenv("LD_PRELOAD", str(library))
+
+
+@needs_compiler
+@pytest.mark.own_memory
+@pytest.mark.parametrize("kind", ["plain", "choosing", "deciding", "adaptive"])
+def test_the_nth_allocation_of_the_c_library_fails_for_every_n_in_every_call(hazard, failing_malloc, kind):
+    assert int(hazard(PROGRAM.replace("KIND", kind))) > 100
 
 
 @needs_hooks

@@ -1,11 +1,11 @@
 """Signals whose handlers raise, at any moment of any call.
 
-KVPOOL_INTERRUPTS says how many there are, 10,000 by default.
+KVPOOL_INTERRUPTS says how many there are, 1,000 by default.
 """
 
 import os
 
-INTERRUPTS = int(os.environ.get("KVPOOL_INTERRUPTS", "10000"))
+INTERRUPTS = int(os.environ.get("KVPOOL_INTERRUPTS", "1000"))
 
 PROGRAM = """
     import faulthandler, gc, random, signal, sys, threading, warnings

@@ -124,25 +124,6 @@ def test_a_handle_keeps_the_pool_and_its_thread():
     assert witness.closed.wait(PATIENCE)
 
 
-def test_subscriptions_that_have_ended_are_counted_but_not_kept():
-    with BlockPool(8, event_capacity=64) as pool:
-        gone = []
-        pool.subscribe(ListEventManager())
-        for number in range(20):
-            witness = Witness()
-            gone.append(weakref.ref(witness))
-            with pool.subscribe(witness, since=0) as subscription:
-                pool.register_blocks(pool.allocate_blocks(1), [number]).release()
-            assert subscription.closed
-        del witness, subscription
-        pool.close()
-        gc.collect()
-        assert [ref() for ref in gone] == [None] * 20
-        statistics = pool.event_statistics()
-        assert statistics.delivered >= statistics.recorded >= 20  # to the one that stayed to the end
-        assert (statistics.subscribers, statistics.errors) == (0, 0)
-
-
 def test_timers_are_called_in_their_order_and_their_errors_are_reported(monkeypatch):
     seen = []
     monkeypatch.setattr("sys.unraisablehook", lambda error: seen.append(error.exc_type))
