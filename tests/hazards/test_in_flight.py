@@ -31,7 +31,7 @@ class Engine:
         except NotEnoughBlocksAvailable:
             self.num_refused += 1
             return
-        flying = {id for _, ids, _ in self.flights for id in ids}
+        flying = {block for _, ids, _ in self.flights for block in ids}
         assert not flying & set(blocks.ids.tolist()), "a block was handed out while somebody was still at it"
         self.number += 1
         content = bytes([self.number % 251]) * (len(blocks) * self.storage.layout.block_bytes)

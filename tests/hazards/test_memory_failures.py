@@ -1,8 +1,8 @@
 """Any single allocation fails, in every call: MemoryError, nothing held, nothing lost, the pool intact.
 
-Python's allocators fail by a hook of its own, the C library's by a library that is loaded before it. The allocations of
-the C core alone fail one by one in csrc/tests/test_allocation_failure.c. Calls that start threads are left out: Python's
-hook would hit whichever thread allocates next.
+Python's allocators fail by a hook of its own, the C library's by a library that is loaded before it. The allocations
+of the C core alone fail one by one in csrc/tests/test_allocation_failure.c. Calls that start threads are left out:
+Python's hook would hit whichever thread allocates next.
 """
 
 import importlib.util
