@@ -94,3 +94,34 @@ def test_a_sequence_is_kept_by_who_computes_it_after_its_request_was_aborted():
     assert [hold.kind for hold in pool.outstanding()] == ["sequence"]
     in_flight.clear()
     assert pool.allocate_blocks(8).ids.tolist() == table
+
+
+def test_requests_of_every_length_leave_no_block_behind():
+    """Shorter than a block, a block, one token more, and any other; ended, aborted, cut, forked, in any order."""
+    chance = random.Random(5)
+    pool = BlockPool(64, 4)
+    for _ in range(30):
+        live = []
+        for _ in range(100):
+            length = chance.choice([1, 2, 3, 4, 5, 7, 8, 9, chance.randint(1, 60)])
+            try:
+                sequence = pool.open_sequence(
+                    [chance.randrange(2) for _ in range(length)], lookahead=chance.randrange(3)
+                )
+                live.append(sequence)
+                sequence.append_tokens(range(chance.randrange(6)))
+                sequence.commit(chance.randint(sequence.num_computed_tokens, sequence.num_tokens))
+                if chance.random() < 0.2:
+                    live.append(sequence.fork()[0])
+                if chance.random() < 0.2:
+                    sequence.truncate(chance.randint(1, sequence.num_tokens))
+            except NotEnoughBlocksAvailable:
+                pass
+            while live and (len(live) > 8 or chance.random() < 0.3):
+                ended = live.pop(chance.randrange(len(live)))
+                chance.choice([ended.release, ended.preempt, lambda: None])()
+                del ended
+        sequence = None
+        live.clear()
+        pool.check_invariants()
+        assert (pool.available_blocks, pool.outstanding()) == (64, [])
