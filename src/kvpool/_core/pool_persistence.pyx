@@ -1,5 +1,6 @@
 """The registry of a pool as a file, and back."""
 
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
 from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
@@ -11,8 +12,6 @@ from kvpool._core.pool_memory cimport PoolMemory
 
 import os
 import time
-
-import numpy as np
 
 from kvpool.errors import IndexFileError, ResetError
 from kvpool.persistence import BlockIndex, NamespaceRecord, read_index, write_index
@@ -195,7 +194,7 @@ cdef class PoolPersistence(PoolMemory):
         return 0
 
     cdef tuple plan_namespaces(self, object index, kvp_quota *quotas):
-        """Return the pool's names as they will be, and the number of each of the index's; fill the quotas in."""
+        """Return the pool's names as they will be, and the numbers of the index's as bytes; fill the quotas in."""
         names = list(self.namespace_names)
         numbers = []
         for number in range(len(names)):
@@ -224,7 +223,7 @@ cdef class PoolPersistence(PoolMemory):
         if promised > self.num_blocks:
             raise IndexFileError(f"the floors of its namespaces and the pool's are {promised} blocks in all, the pool "
                                  f"has {self.num_blocks}")
-        return tuple(names), np.array(numbers, np.uint8)
+        return tuple(names), bytes(numbers)
 
     cdef int install(self, kvp_index_columns *columns, object index, int64_t elapsed, int64_t now,
                      void *scratch) except -1:
@@ -238,8 +237,9 @@ cdef class PoolPersistence(PoolMemory):
         while status != KVP_OK and status != KVP_IN_USE:  # another thread made namespaces or changed their quotas
             before = self.namespace_names
             names, numbers = self.plan_namespaces(index, quotas)
-            spaces = numbers[index.columns["spaces"]]
-            columns.spaces = <uint8_t *>column_of({"spaces": spaces}, "spaces")
+            # Not by indexing the numbers: where there is no memory, NumPy says that it failed, but raises nothing.
+            spaces = index.columns["spaces"].tobytes().translate((<bytes>numbers).ljust(256, b"\0"))
+            columns.spaces = <uint8_t *>PyBytes_AS_STRING(spaces)
             restoration.num_known = <int32_t>len(before)
             restoration.num_spaces = <int32_t>len(names)
             indices = {name: number for number, name in enumerate(names)}
