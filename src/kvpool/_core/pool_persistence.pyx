@@ -1,8 +1,9 @@
 """The registry of a pool as a file, and back."""
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kvpool._core.arguments cimport parse_seconds
@@ -19,8 +20,14 @@ from kvpool.persistence import BlockIndex, NamespaceRecord, read_index, write_in
 
 cdef void *column_of(dict columns, str name) except? NULL:
     """Where a column's values are; NULL without."""
+    cdef Py_buffer view
     array = columns.get(name)
-    return NULL if array is None else <void *><uintptr_t>array.__array_interface__["data"][0]
+    if array is None:
+        return NULL
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)  # NumPy's own interfaces crash where there is no memory
+    cdef void *values = view.buf
+    PyBuffer_Release(&view)
+    return values
 
 
 cdef int point_to(kvp_index_columns *self, dict columns, uint32_t count, uint32_t block_size) except -1:
