@@ -290,6 +290,24 @@ def test_a_cython_module_has_its_stub_and_its_declarations(path):
         assert path.with_suffix(".pxd").is_file()
 
 
+def list_comprehensions_in(code):
+    """Yield each comprehension of a list, also within ``tuple(... for ...)``; not other generators."""
+    for match in re.finditer(r"\S for \w[\w, ]* in ", code):
+        depth, i = 0, match.start()
+        while i >= 0 and not (depth == 0 and code[i] in "[({"):
+            depth += (code[i] in "])}") - (code[i] in "[({")
+            i -= 1
+        if i >= 0 and (code[i] == "[" or re.search(r"\b(tuple|list|sorted)$", code[:i])):
+            yield code[i : match.end()]
+
+
+@each(PYX)
+def test_compiled_code_builds_its_lists_in_loops(path):
+    """Where a list cannot grow, Cython 3.3 gives the item of a comprehension back twice."""
+    code = re.sub(r'"""(?:.|\n)*?"""|#.*', "", path.read_text())
+    assert list(list_comprehensions_in(code)) == []
+
+
 def bases_in_the_core():
     """The classes from which others of the core are derived."""
     found = (re.findall(r"^cdef class \w+\((\w+)\)", path.read_text(), flags=re.MULTILINE) for path in PYX)

@@ -395,6 +395,26 @@ KVP_TEST(a_weak_block_is_upgraded_until_it_is_another_or_has_no_identity) {
     end();
 }
 
+/* After 2^32 allocations of one block. */
+KVP_TEST(a_generation_that_begins_anew_is_another_all_the_same) {
+    begin(1);
+    pool.table.rows[0].generation = UINT32_MAX - 1;
+    release(FILL(1));
+    KVP_EXPECT(pool.table.rows[0].generation == UINT32_MAX);
+    kvp_lease *weak = kvp_lease_new(1, false);
+    release(allocate(1));
+    KVP_EXPECT(pool.table.rows[0].generation == 0);
+    release(FILL(1));
+    KVP_EXPECT(pool.table.rows[0].generation == 1);
+    KVP_EXPECT(kvp_pool_upgrade(&pool, 0, UINT32_MAX, 1, 0, weak) == KVP_STALE);
+    KVP_EXPECT(kvp_pool_upgrade(&pool, 0, 0, 1, 0, weak) == KVP_STALE);
+    expect_counts(0, 0, 0, 1);
+    KVP_EXPECT(kvp_pool_upgrade(&pool, 0, 1, 1, 0, weak) == KVP_OK);
+    KVP_EXPECT(kvp_pool_release(&pool, weak) == KVP_OK);
+    release(weak);
+    end();
+}
+
 int main(void) {
     KVP_RUN(a_new_pool_is_all_empty);
     KVP_RUN(blocks_of_a_handle_come_back_in_their_order);
@@ -424,5 +444,6 @@ int main(void) {
     KVP_RUN(mutable_leases_are_joined_and_their_old_ones_end);
     KVP_RUN(a_join_that_names_a_block_twice_changes_nothing);
     KVP_RUN(a_weak_block_is_upgraded_until_it_is_another_or_has_no_identity);
+    KVP_RUN(a_generation_that_begins_anew_is_another_all_the_same);
     return 0;
 }

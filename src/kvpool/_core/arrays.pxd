@@ -5,6 +5,8 @@
 # Locking:   none.
 # Errors:    MemoryError.
 
+from libc.stdint cimport int64_t
+
 from kvpool._core.lease_ids cimport LeaseIds
 
 
@@ -20,6 +22,9 @@ cdef object uint32_array(bytes room)
 cdef object uint64_array(bytes room)
 cdef object uint8_array(bytes room)
 cdef object bool_array(bytes room)
+
+# As int, each times a factor.
+cdef tuple int64_tuple(const int64_t *values, Py_ssize_t n, int64_t factor)
 
 # Over the ids of a lease.
 cdef object lease_array(LeaseIds ids)

@@ -6,6 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cpython.ref cimport Py_INCREF
+from libc.stdint cimport int64_t
 
 from kvpool._core.lease_ids cimport LeaseIds
 
@@ -114,3 +115,11 @@ cdef object bool_array(bytes room):
 
 cdef object lease_array(LeaseIds ids):
     return view_of(ids.ids, ids.shape, INT32, ids)
+
+
+cdef tuple int64_tuple(const int64_t *values, Py_ssize_t n, int64_t factor):
+    cdef Py_ssize_t i
+    cdef list items = []
+    for i in range(n):
+        items.append(values[i] * factor)
+    return tuple(items)

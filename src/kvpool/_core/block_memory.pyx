@@ -41,7 +41,10 @@ cdef class BlockMemory:
         cdef uint64_t num_parts = geometry.layout.num_parts
         cdef uint64_t *addresses
         cdef const char *broken
-        addresses_given = [parse_int(base, "base", 0, 2**64 - 1) for base in bases]
+        cdef Py_ssize_t part
+        cdef list addresses_given = []
+        for base in bases:
+            addresses_given.append(parse_int(base, "base", 0, 2**64 - 1))
         if len(addresses_given) != num_parts:
             raise ValueError(f"{len(addresses_given)} addresses are given for {num_parts} parts")
         self.geometry = geometry
@@ -55,7 +58,7 @@ cdef class BlockMemory:
         if addresses == NULL:
             raise MemoryError
         for part, base in enumerate(addresses_given):
-            addresses[<Py_ssize_t>part] = base
+            addresses[part] = base
         status = kvp_block_memory_init(&self.memory, &geometry.layout, addresses)
         free(addresses)
         if status != KVP_OK:
@@ -79,4 +82,8 @@ cdef class BlockMemory:
     @property
     def bases(self):
         """Address of each part, a tuple of int."""
-        return tuple([<uint64_t>self.memory.bases[part] for part in range(self.memory.layout.num_parts)])
+        cdef uint64_t part
+        cdef list bases = []
+        for part in range(self.memory.layout.num_parts):
+            bases.append(<uint64_t>self.memory.bases[part])
+        return tuple(bases)

@@ -7,7 +7,6 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.bell cimport Bell
-from kvpool._core.handle cimport new_lease
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport new_mutable_blocks
 from kvpool._core.pool cimport BlockPool
@@ -52,15 +51,15 @@ cdef class BlockRequest:
         self.pool = pool
         self.bell = bell
         if count == 0:
-            self.blocks = new_mutable_blocks(pool, NULL, owner, None)
+            self.blocks = new_mutable_blocks(pool, 0, owner)
             self.has_blocks = True
             return
         if pool.has_chooser:
             pool.make_way(count)
         now = pool.now()
-        lease = new_lease(count, True, owner)
+        self.blocks = new_mutable_blocks(pool, count, owner)
+        lease = self.blocks.lease
         lease.space = <uint8_t>space
-        self.blocks = new_mutable_blocks(pool, lease, owner, None)
         self.evicted = PyBytes_FromStringAndSize(NULL, 8 * count)
         if kvp_waiter_init(&self.waiter, lease, <uint64_t *>PyBytes_AS_STRING(self.evicted), &bell.bell) != KVP_OK:
             raise MemoryError("no memory to wait for blocks")

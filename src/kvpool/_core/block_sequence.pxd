@@ -24,6 +24,7 @@ cdef class BlockSequence(Handle):
     cdef int check_live(self) except -1
     cdef int write(self, TokenBuffer tokens) except -1
     cdef int track(self) except -1
+    cdef int retrack(self) except -1
     cdef int untrack(self) except -1
     cdef object shortage(self, uint64_t num_tokens)
     cdef int arrive(self, uint32_t first) except -1

@@ -18,6 +18,7 @@ from weakref import ref
 from kvpool.errors import CorruptionError, StaleHandle
 
 cdef uint64_t MAX_SEQUENCE_TOKENS = 2**31 - 1
+cdef object NO_PAIRS = int32_array(b"").reshape(-1, 2)
 
 
 @cython.final
@@ -82,11 +83,21 @@ cdef class BlockSequence(Handle):
             known = flights.get(key)
             if known is None or known() is None:
                 if len(flights) >= self.pool.flights_limit:
-                    for other in [other for other, flight in flights.items() if flight() is None]:
-                        del flights[other]
+                    for other in list(flights):
+                        if flights[other]() is None:
+                            del flights[other]
                     self.pool.flights_limit = 64 + 2 * len(flights)
                 flights[key] = ref(self)
                 self.flight_key = key
+        return 0
+
+    cdef int retrack(self) except -1:
+        """Track a sequence that was tracked, after a change that stays even where no memory is left to tell of it."""
+        if self.flight_key is not None:
+            try:
+                self.track()
+            except MemoryError:
+                self.untrack()
         return 0
 
     cdef int untrack(self) except -1:
@@ -189,8 +200,7 @@ cdef class BlockSequence(Handle):
         cdef uint64_t computed = parse_int(number, "num_computed_tokens", self.sequence.num_computed,
                                            self.sequence.num_tokens)
         self.pool.commit_blocks(&self.sequence, computed)
-        if self.flight_key is not None:
-            self.track()
+        self.retrack()
 
     def append_tokens(self, token_ids):
         """Append tokens, and take blocks for them as they are needed.
@@ -217,8 +227,7 @@ cdef class BlockSequence(Handle):
             raise self.shortage(self.sequence.num_tokens + tokens.size)
         self.arrive(before)
         self.pool.watch()
-        if self.flight_key is not None:
-            self.track()
+        self.retrack()
 
     cdef int arrive(self, uint32_t first) except -1:
         """The blocks from this one on are new: fill with zeros those that have bytes of others."""
@@ -277,15 +286,17 @@ cdef class BlockSequence(Handle):
         cdef int64_t now = self.pool.now()
         self.check_live()
         cdef uint64_t kept = parse_int(number, "num_tokens", 1, self.sequence.num_tokens)
-        cdef int32_t[2] copy
         cdef uint32_t count = 0
-        if self.pool.truncate_blocks(&self.sequence, kept, now, copy, &count) != KVP_OK:
+        cdef bytes copy = PyBytes_FromStringAndSize(NULL, 8)
+        pairs = NO_PAIRS
+        if kept % self.sequence.block_size:  # made before anything changes: without it, the copy would never be made
+            pairs = int32_array(copy).reshape(-1, 2)
+        if self.pool.truncate_blocks(&self.sequence, kept, now, <int32_t *>PyBytes_AS_STRING(copy), &count) != KVP_OK:
             raise (<PoolReports>self.pool).shortage(1, False, self.lease.space)
         if count and self.pool.ledger is not None:
-            self.pool.ledger.arrive(&copy[1], 1, self.lease.space)
-        if self.flight_key is not None:
-            self.track()
-        return int32_array((<const char *>copy)[:8] if count else b"").reshape(-1, 2)
+            self.pool.ledger.arrive(<int32_t *>PyBytes_AS_STRING(copy) + 1, 1, self.lease.space)
+        self.retrack()
+        return pairs if count else NO_PAIRS
 
     def fork(self, *, owner=None):
         """Return a second sequence with the same tokens, which shares the registered blocks.
@@ -326,7 +337,7 @@ cdef class BlockSequence(Handle):
             raise (<PoolReports>self.pool).shortage(room, False, self.lease.space)
         child.arrive(child.lease.registered)
         self.pool.watch()
-        return child, int32_array(copies[:8 * count]).reshape(-1, 2)
+        return child, int32_array(copies[:8 * <Py_ssize_t>count]).reshape(-1, 2)
 
     def preempt(self):
         """Give all blocks back, and keep the tokens. Registered blocks can be matched until they are evicted."""

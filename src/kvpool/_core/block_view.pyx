@@ -6,7 +6,7 @@ from cpython.buffer cimport (PyBUF_ANY_CONTIGUOUS, PyBUF_F_CONTIGUOUS, PyBUF_FOR
 from cpython.object cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from kvpool._core.arrays cimport int32_array, lease_array
+from kvpool._core.arrays cimport int32_array, int64_tuple, lease_array
 from kvpool._core.attachment cimport Attachment, give_up_owners
 from kvpool._core.handle cimport new_lease
 from kvpool._core.lease_ids cimport lease_ids
@@ -233,12 +233,12 @@ cdef class BlockView:
     @property
     def shape(self):
         """Elements along each axis: (blocks of a run,) and those of a region; of a block, (layers, outer) in front."""
-        return tuple([self.tensor.shape[i] for i in range(self.tensor.ndim)])
+        return int64_tuple(self.tensor.shape, self.tensor.ndim, 1)
 
     @property
     def strides(self):
         """Bytes from an element to the next along each axis."""
-        return tuple([self.tensor.strides[i] * (self.tensor.dtype.bits // 8) for i in range(self.tensor.ndim)])
+        return int64_tuple(self.tensor.strides, self.tensor.ndim, self.tensor.dtype.bits // 8)
 
     @property
     def ndim(self):

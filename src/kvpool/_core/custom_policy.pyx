@@ -61,7 +61,10 @@ cdef class CustomPolicy:
                 raise ValueError(f"rank returned {scores.dtype} of shape {scores.shape} for {count} blocks")
             return np.argsort(as_scores(scores), kind="stable"), 0
         if self.form == "should_evict":
-            return np.flatnonzero([bool(self.policy.should_evict(block)) for block in blocks.each()]), 0
+            wanted = []
+            for block in blocks.each():
+                wanted.append(bool(self.policy.should_evict(block)))
+            return np.flatnonzero(wanted), 0
         return self.find(blocks, self.policy.choose(blocks, n))
 
     cdef object find(self, object blocks, object answer):

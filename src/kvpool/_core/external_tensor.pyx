@@ -4,6 +4,7 @@ cimport cython
 from cpython.pycapsule cimport (PyCapsule_CheckExact, PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_SetName)
 from libc.stdint cimport uint64_t
 
+from kvpool._core.arrays cimport int64_tuple
 from kvpool._core.libkvp_views cimport *
 
 import numpy as np
@@ -72,9 +73,9 @@ cdef class ExternalTensor:
         if tensor.dtype.lanes != 1:
             raise BufferError(f"elements of {tensor.dtype.lanes} lanes are not one number each")
         self.address = <uint64_t>tensor.data + tensor.byte_offset
-        self.shape = tuple([tensor.shape[i] for i in range(tensor.ndim)])
+        self.shape = int64_tuple(tensor.shape, tensor.ndim, 1)
         if tensor.strides != NULL:
-            self.strides = tuple([tensor.strides[i] for i in range(tensor.ndim)])
+            self.strides = int64_tuple(tensor.strides, tensor.ndim, 1)
         else:  # before DLPack 1.2: one behind the other
             strides = [1] * tensor.ndim
             for i in range(tensor.ndim - 1, 0, -1):
@@ -132,9 +133,13 @@ cdef class ExternalTensor:
             strides = [dtype.itemsize] * len(self.shape)
             for i in range(len(self.shape) - 1, 0, -1):
                 strides[i - 1] = strides[i] * self.shape[i]
-        if any([stride % dtype.itemsize for stride in strides]):
-            raise BufferError(f"strides = {tuple(strides)} are not multiples of an element of {dtype.itemsize} bytes")
-        self.strides = tuple([stride // dtype.itemsize for stride in strides])
+        own_strides = []
+        for stride in strides:
+            if stride % dtype.itemsize:
+                raise BufferError(f"strides = {tuple(strides)} are not multiples of an element of {dtype.itemsize} "
+                                  f"bytes")
+            own_strides.append(stride // dtype.itemsize)
+        self.strides = tuple(own_strides)
         self.dtype = (CODES[dtype.kind], 8 * dtype.itemsize)
         # The interface does not tell the device; objects that do have one tell it beside.
         device = getattr(getattr(tensor, "device", None), "id", 0)

@@ -80,7 +80,7 @@ cdef class Geometry:
             region = math.prod((config.page_size, config.inner_dim, config.item_size))
             values["region_stride"] = -(-region // config.alignment) * config.alignment
             name = product.decode()
-            value = math.prod([values[factor] for factor in name.split(" * ")])
+            value = math.prod(map(values.get, name.split(" * ")))
             raise ValueError(f"{name} = {value} is more than 2**63 - 1 = {MAX_BYTES}")
 
     def __reduce__(self):

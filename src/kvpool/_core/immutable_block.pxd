@@ -16,5 +16,5 @@ cdef class ImmutableBlock(Handle):
     cdef object view(self, object layer, object outer)
 
 
-# A handle for a live lease of one block. Takes over the lease.
-cdef ImmutableBlock new_immutable_block(PoolCore pool, kvp_lease *lease, object owner)
+# A handle of no block yet; see new_immutable_blocks.
+cdef ImmutableBlock new_immutable_block(PoolCore pool, object owner)

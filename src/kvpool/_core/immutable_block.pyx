@@ -117,7 +117,7 @@ cdef class ImmutableBlock(Handle):
         return self.view(None, 0)
 
 
-cdef ImmutableBlock new_immutable_block(PoolCore pool, kvp_lease *lease, object owner):
+cdef ImmutableBlock new_immutable_block(PoolCore pool, object owner):
     cdef ImmutableBlock self = ImmutableBlock.__new__(ImmutableBlock)
-    self.adopt(pool, lease, owner)
+    self.adopt(pool, NULL, owner)
     return self

@@ -20,11 +20,11 @@ cdef class ImmutableBlocks(Handle):
     cdef object view(self, object layer, object outer)
 
 
-# A handle for a live lease, or for no blocks (lease NULL). Takes over the lease.
-cdef ImmutableBlocks new_immutable_blocks(PoolCore pool, kvp_lease *lease, object owner)
+# A handle of no blocks yet: made before they are held, so that nothing that can fail comes between them and it.
+cdef ImmutableBlocks new_immutable_blocks(PoolCore pool, object owner)
 
-# A new live lease with references of its own to parts of others, or StaleHandle.
-cdef kvp_lease *share_parts(PoolCore pool, const kvp_segment *parts, uint32_t num_parts, object owner) except NULL
+# Give a handle of no blocks references of its own to parts of others, or raise StaleHandle.
+cdef int share_parts(Handle into, const kvp_segment *parts, uint32_t num_parts) except -1
 
 # Sequence hashes of a live lease as a bytes object, or StaleHandle.
 cdef bytes read_lease_hashes(PoolCore pool, const kvp_lease *lease)

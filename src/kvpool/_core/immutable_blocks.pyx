@@ -11,7 +11,7 @@ from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle, new_lease
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_unshare, kvp_segment, kvp_status
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_segment, kvp_status
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.status cimport raise_status
 
@@ -56,6 +56,8 @@ cdef class ImmutableBlocks(Handle):
     def __getitem__(self, key):
         cdef Py_ssize_t start, stop, step, i
         cdef kvp_segment part
+        cdef ImmutableBlocks blocks
+        cdef ImmutableBlock block
         if isinstance(key, slice):
             PySlice_Unpack(key, &start, &stop, &step)
             part.lease = self.lease
@@ -63,8 +65,10 @@ cdef class ImmutableBlocks(Handle):
             part.offset = start
             part.stride = step
             if part.count == 0:
-                return new_immutable_blocks(self.pool, NULL, self.owner_tag)
-            return new_immutable_blocks(self.pool, share_parts(self.pool, &part, 1, self.owner_tag), self.owner_tag)
+                return new_immutable_blocks(self.pool, self.owner_tag)
+            blocks = new_immutable_blocks(self.pool, self.owner_tag)
+            share_parts(blocks, &part, 1)
+            return blocks
         i = PyNumber_AsSsize_t(key, IndexError)
         if i < 0:
             i += self.length()
@@ -74,7 +78,9 @@ cdef class ImmutableBlocks(Handle):
         part.offset = i
         part.stride = 1
         part.count = 1
-        return new_immutable_block(self.pool, share_parts(self.pool, &part, 1, self.owner_tag), self.owner_tag)
+        block = new_immutable_block(self.pool, self.owner_tag)
+        share_parts(block, &part, 1)
+        return block
 
     def __iter__(self):
         cdef Py_ssize_t i
@@ -84,14 +90,14 @@ cdef class ImmutableBlocks(Handle):
     def __add__(self, other):
         """Return a new handle on the blocks of both, with references of its own."""
         cdef kvp_segment[2] parts
-        cdef ImmutableBlocks a, b
+        cdef ImmutableBlocks a, b, blocks
         if not isinstance(self, ImmutableBlocks) or not isinstance(other, ImmutableBlocks):
             return NotImplemented
         a, b = self, other
         if a.pool is not b.pool:
             raise ForeignHandle("the two handles are of different pools")
         if a.length() + b.length() == 0:
-            return new_immutable_blocks(a.pool, NULL, a.owner_tag)
+            return new_immutable_blocks(a.pool, a.owner_tag)
         parts[0].lease = a.lease
         parts[0].count = <uint32_t>a.length()
         parts[1].lease = b.lease
@@ -99,7 +105,9 @@ cdef class ImmutableBlocks(Handle):
         for part in range(2):
             parts[part].offset = 0
             parts[part].stride = 1
-        return new_immutable_blocks(a.pool, share_parts(a.pool, parts, 2, a.owner_tag), a.owner_tag)
+        blocks = new_immutable_blocks(a.pool, a.owner_tag)
+        share_parts(blocks, parts, 2)
+        return blocks
 
     @property
     def block_size(self):
@@ -167,27 +175,25 @@ cdef class ImmutableBlocks(Handle):
         return self.view(None, 0)
 
 
-cdef ImmutableBlocks new_immutable_blocks(PoolCore pool, kvp_lease *lease, object owner):
+cdef ImmutableBlocks new_immutable_blocks(PoolCore pool, object owner):
     cdef ImmutableBlocks self = ImmutableBlocks.__new__(ImmutableBlocks)
     self.pool = pool
-    self.lease = lease
     self.owner_tag = owner
     return self
 
 
-cdef kvp_lease *share_parts(PoolCore pool, const kvp_segment *parts, uint32_t num_parts, object owner) except NULL:
+cdef int share_parts(Handle into, const kvp_segment *parts, uint32_t num_parts) except -1:
     cdef Py_ssize_t count = 0
     cdef uint32_t p
-    cdef int64_t now = pool.now()
-    cdef kvp_lease *lease
+    cdef int64_t now = into.pool.now()
+    cdef kvp_status status
     for p in range(num_parts):
         count += parts[p].count
-    lease = new_lease(count, False, owner)
-    cdef kvp_status status = pool.share(parts, num_parts, now, lease)
+    into.lease = new_lease(count, False, into.owner_tag)
+    status = into.pool.share(parts, num_parts, now, into.lease)
     if status != KVP_OK:
-        kvp_lease_unshare(lease)
         raise_status(status, "the handle was released: its blocks may be anyone's by now")
-    return lease
+    return 0
 
 
 cdef bytes read_lease_hashes(PoolCore pool, const kvp_lease *lease):

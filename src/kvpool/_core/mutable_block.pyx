@@ -133,13 +133,19 @@ cdef class MutableBlock:
     def pop_tokens(self, n):
         """Take the last n tokens back and return them as a list, in their order."""
         cdef TokenDrafts drafts
+        cdef list taken = []
+        cdef Py_ssize_t i, end, count
         if not 0 <= n <= self.num_tokens:
             raise ValueError(f"cannot pop {n} tokens from block {self.block_id()}, which has {self.num_tokens}")
         self.root.check_held(self.entry)
         drafts = self.root.need_drafts()
-        drafts.drop_last(self.entry, self.block_id(), n)
-        return [drafts.tokens[self.entry * <Py_ssize_t>drafts.block_size + drafts.counts[self.entry] + i]
-                for i in range(n)]
+        count = n
+        if 0 <= count <= <Py_ssize_t>drafts.counts[self.entry]:
+            end = self.entry * <Py_ssize_t>drafts.block_size + drafts.counts[self.entry]
+            for i in range(end - count, end):
+                taken.append(drafts.tokens[i])
+        drafts.drop_last(self.entry, self.block_id(), count)
+        return taken
 
     def commit(self):
         """Complete a full block: its tokens stay, and give it its sequence hash. BlockNotComplete when it is not

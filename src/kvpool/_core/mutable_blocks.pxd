@@ -33,5 +33,5 @@ cdef class MutableBlocks(Handle):
     cdef object view(self, object layer, object outer)
 
 
-# A handle for a live lease, or for no blocks (lease NULL). Takes over the lease.
-cdef MutableBlocks new_mutable_blocks(PoolCore pool, kvp_lease *lease, object owner, bytes evicted_hashes)
+# A handle of a lease for so many blocks, which is not live yet; of no blocks without one.
+cdef MutableBlocks new_mutable_blocks(PoolCore pool, Py_ssize_t count, object owner)

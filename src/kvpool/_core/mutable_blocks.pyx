@@ -10,7 +10,7 @@ from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle, new_lease, parse_reuse_hint
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_gone, kvp_segment, kvp_status
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease_gone, kvp_segment, kvp_status
 from kvpool._core.mutable_block cimport new_mutable_block
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.status cimport raise_status
@@ -257,19 +257,18 @@ cdef class MutableBlocks(Handle):
         return self.view(None, 0)
 
 
-cdef MutableBlocks new_mutable_blocks(PoolCore pool, kvp_lease *lease, object owner, bytes evicted_hashes):
+cdef MutableBlocks new_mutable_blocks(PoolCore pool, Py_ssize_t count, object owner):
     cdef MutableBlocks self = MutableBlocks.__new__(MutableBlocks)
-    self.adopt(pool, lease, owner)
+    self.adopt(pool, NULL, owner)
     self.stride = 1
-    if lease != NULL:
-        self.count = lease.count
-    self.evicted_hashes = evicted_hashes
+    if count > 0:
+        self.lease = new_lease(count, True, owner)
+        self.count = count
     return self
 
 
 cdef MutableBlocks join(MutableBlocks a, MutableBlocks b):
     cdef kvp_segment[2] parts
-    cdef kvp_lease *lease
     cdef kvp_status status
     cdef uint32_t at = 0
     cdef int64_t now
@@ -279,15 +278,14 @@ cdef MutableBlocks join(MutableBlocks a, MutableBlocks b):
     if a.pool is not b.pool:
         raise ForeignHandle("the two handles are of different pools")
     if a.count + b.count == 0:
-        return new_mutable_blocks(a.pool, NULL, a.owner_tag, None)
+        return new_mutable_blocks(a.pool, 0, a.owner_tag)
     now = a.pool.now()
     parts[0] = a.segment()
     parts[1] = b.segment()
-    lease = new_lease(a.count + b.count, True, a.owner_tag)
-    result = new_mutable_blocks(a.pool, lease, a.owner_tag, None)
+    result = new_mutable_blocks(a.pool, a.count + b.count, a.owner_tag)
     if a.owning().drafts is not None or b.owning().drafts is not None:
         result.need_drafts()
-    status = a.pool.join(parts, 2, now, lease, &at)
+    status = a.pool.join(parts, 2, now, result.lease, &at)
     if status != KVP_OK:
         raise_status(status, f"block {at} of the {result.count} was registered or released already, or is in both")
     if result.drafts is not None:

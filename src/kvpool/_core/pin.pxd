@@ -5,7 +5,6 @@
 # Errors:    none.
 
 from kvpool._core.handle cimport Handle
-from kvpool._core.libkvp cimport kvp_lease
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -13,4 +12,4 @@ cdef class Pin(Handle):
     pass
 
 
-cdef Pin new_pin(PoolCore pool, kvp_lease *lease, object owner)
+cdef Pin new_pin(PoolCore pool, object owner)

@@ -3,7 +3,6 @@
 cimport cython
 
 from kvpool._core.handle cimport Handle
-from kvpool._core.libkvp cimport kvp_lease
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -43,7 +42,7 @@ cdef class Pin(Handle):
         return self.lease == NULL or not self.lease.is_live
 
 
-cdef Pin new_pin(PoolCore pool, kvp_lease *lease, object owner):
+cdef Pin new_pin(PoolCore pool, object owner):
     cdef Pin self = Pin.__new__(Pin)
-    self.adopt(pool, lease, owner)
+    self.adopt(pool, NULL, owner)
     return self

@@ -41,7 +41,8 @@ cdef class BlockPool(PoolPersistence):
         What registering a hash does that is registered already: give the new block back and share the registered one,
         or keep both.
     clock : callable, optional
-        Returns the time in seconds; a steady clock of the system by default. Simulators pass their own.
+        Returns the time in seconds; a steady clock of the system by default. Simulators pass their own. For the core,
+        time begins at 0: a time-to-live that is given before ends so long after 0.
     event_capacity : int, optional
         Registrations and removals that are remembered for :meth:`events` and those who :meth:`subscribe`: 262,144 with
         an `event_manager`, otherwise none. 24 bytes each.
@@ -184,6 +185,7 @@ cdef class BlockPool(PoolPersistence):
         cdef kvp_lease *lease
         cdef kvp_status status = KVP_RETRY
         cdef MutableBlocks blocks
+        cdef Py_ssize_t used
         cdef bytes evicted = None
         if type(n) is int:
             count = PyLong_AsLongLongAndOverflow(n, &overflow)
@@ -195,13 +197,13 @@ cdef class BlockPool(PoolPersistence):
         space = self.space_of(namespace)
         patience = 0 if timeout is None else parse_seconds(timeout, "timeout", True)
         if count == 0:
-            return new_mutable_blocks(self, NULL, owner, None)
+            return new_mutable_blocks(self, 0, owner)
         if self.has_chooser:
             self.make_way(count)
         now = self.now()
-        lease = new_lease(count, True, owner)
+        blocks = new_mutable_blocks(self, count, owner)
+        lease = blocks.lease
         lease.space = <uint8_t>space
-        blocks = new_mutable_blocks(self, lease, owner, None)
         # Read without the lock: a guess. Should it be too small by then, the core says so.
         room = <uint32_t>max(count - self.shared.pool.empty.count, 0)
         if patience > 0:
@@ -222,7 +224,8 @@ cdef class BlockPool(PoolPersistence):
             self.ledger.arrive(lease.ids, count, <uint8_t>space)
         self.watch()
         if num_evicted:
-            blocks.evicted_hashes = evicted if len(evicted) == 8 * num_evicted else evicted[:8 * num_evicted]
+            used = 8 * <Py_ssize_t>num_evicted
+            blocks.evicted_hashes = evicted if len(evicted) == used else evicted[:used]
         return blocks
 
     def register_blocks(self, blocks, sequence_hashes=None, *, parent=None, priority=None, ttl=None, token_ids=None):
@@ -264,32 +267,29 @@ cdef class BlockPool(PoolPersistence):
         cdef Registration registration = new_registration(self, blocks, parent)
         cdef int64_t now, lifetime
         cdef uint32_t at = 0
-        cdef kvp_lease *lease
         cdef kvp_status status
-        cdef ImmutableBlocks registered
-        owner = registration.first_owner()
+        cdef ImmutableBlocks held = new_immutable_blocks(self, registration.first_owner())
         if priority is not None:
             registration.arguments.level = parse_int(priority, "priority", 0, KVP_MAX_PRIORITY)
         lifetime = 0 if ttl is None else parse_seconds(ttl, "ttl", False)
         now = self.now()
-        if ttl is not None and lifetime < INT64_MAX - now:
-            registration.arguments.expiry = now + lifetime
+        if ttl is not None and lifetime < INT64_MAX - max(now, 0):
+            registration.arguments.expiry = max(now, 0) + lifetime
         elif ttl is not None and priority is None:
             registration.arguments.level = KVP_TTL_LEVEL  # a time-to-live without end
         if token_ids is not None or self.event_tokens:
             registration.take_tokens(self, token_ids)
         registration.take_hashes(self, sequence_hashes)
         if registration.count == 0:
-            return new_immutable_blocks(self, NULL, owner)
-        registered = new_immutable_blocks(self, NULL, owner)
-        registered.lease = lease = new_lease(registration.count, False, owner)
-        status = self.register(&registration.arguments, now, lease, &at)
+            return held
+        held.lease = new_lease(registration.count, False, held.owner_tag)
+        status = self.register(&registration.arguments, now, held.lease, &at)
         if status != KVP_OK:
             if status == KVP_FOREIGN:
                 raise ForeignHandle(f"block {at} of {registration.count}, or its hash, belongs to another namespace")
             raise_status(status, f"block {at} of {registration.count} was registered or released already, "
                                  f"or is named twice")
-        return registered
+        return held
 
     def match_sequence_hashes(self, hashes, *, namespace=None, owner=None):
         """Hold the longest cached prefix of a prompt.
@@ -309,15 +309,14 @@ cdef class BlockPool(PoolPersistence):
             The blocks of ``hashes[:k]`` for the largest k for which all are registered; k may be 0.
         """
         cdef HashArgument argument
-        cdef kvp_lease *lease
+        cdef ImmutableBlocks held = new_immutable_blocks(self, owner)
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
-        cdef ImmutableBlocks held = new_immutable_blocks(self, NULL, owner)
         open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
-            held.lease = lease = new_lease(argument.count, False, owner)
-            lease.space = <uint8_t>space
-            self.hold_prefix(argument.data, argument.count, now, lease)
+            held.lease = new_lease(argument.count, False, owner)
+            held.lease.space = <uint8_t>space
+            self.hold_prefix(argument.data, argument.count, now, held.lease)
         finally:
             close_hashes(&argument)
         self.watch()
@@ -338,16 +337,15 @@ cdef class BlockPool(PoolPersistence):
             Aligned with ``hashes``.
         """
         cdef HashArgument argument
-        cdef kvp_lease *lease
+        cdef ScatteredBlocks held = new_scattered_blocks(self, owner)
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
-        cdef ScatteredBlocks held = new_scattered_blocks(self, NULL, owner, 0)
         open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
-            held.lease = lease = new_lease(argument.count, False, owner)
+            held.lease = new_lease(argument.count, False, owner)
+            held.lease.space = <uint8_t>space
             held.count = argument.count
-            lease.space = <uint8_t>space
-            self.hold_each(argument.data, argument.count, now, lease)
+            self.hold_each(argument.data, argument.count, now, held.lease)
         finally:
             close_hashes(&argument)
         return held
@@ -413,13 +411,16 @@ cdef class BlockPool(PoolPersistence):
         cdef uint32_t found
         cdef int64_t blocks
         cdef BlockSequence flight
-        result = []
-        prompts = [prompt if hasattr(prompt, "__len__") else list(prompt) for prompt in prompts]
+        cdef list result = [], hashed = [], sized = []
+        for prompt in prompts:
+            sized.append(prompt if hasattr(prompt, "__len__") else list(prompt))
+        prompts = sized
         if owners is not None and len(owners) != len(prompts):
             raise ValueError(f"owners has {len(owners)} entries for {len(prompts)} prompts")
         # All are read before any is opened.
-        hashed = [self.keys_of(prompt, salt, None) if self.has_checks else
-                  hash_tokens(prompt, self.block_size, salt_hash=salt) for prompt in prompts]
+        for prompt in prompts:
+            hashed.append(self.keys_of(prompt, salt, None) if self.has_checks else
+                          hash_tokens(prompt, self.block_size, salt_hash=salt))
         for i, prompt in enumerate(prompts):
             if len(prompt) == 0:
                 raise ValueError(f"prompts[{i}] is empty: a sequence has at least 1 token")

@@ -44,6 +44,22 @@ cdef object evicted_blocks(const kvp_identity *identities, uint32_t n, bytes rea
     return EvictedBlocks(uint64_array(hashes), int32_array(ids), uint8_array(reason * n))
 
 
+cdef object hashes_of(const HashArgument *argument, const uint8_t *outcomes, uint8_t wanted):
+    """The hashes of one outcome, an array."""
+    cdef uint32_t i, count = 0
+    cdef uint64_t *next
+    cdef bytes hashes
+    for i in range(argument.count):
+        count += outcomes[i] == wanted
+    hashes = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>count)
+    next = <uint64_t *>PyBytes_AS_STRING(hashes)
+    for i in range(argument.count):
+        if outcomes[i] == wanted:
+            next[0] = argument.data[i]
+            next += 1
+    return uint64_array(hashes)
+
+
 cdef kvp_policy_kind parse_policy(object eviction) except *:
     """Return the policy of a name."""
     if not isinstance(eviction, str):
@@ -185,8 +201,8 @@ cdef class PoolEviction(PoolNamespaces):
         if ttl is not None:
             lifetime = parse_seconds(ttl, "ttl", False)
         now = self.now()
-        if ttl is not None and lifetime < INT64_MAX - now:
-            expiry = now + lifetime
+        if ttl is not None and lifetime < INT64_MAX - max(now, 0):
+            expiry = max(now, 0) + lifetime
         open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
             found = self.retain_hashes(argument.data, argument.count, level, expiry, now)
@@ -218,25 +234,23 @@ cdef class PoolEviction(PoolNamespaces):
             More than ``max_pinned_blocks`` would be pinned; says by whom. Nothing was changed.
         """
         cdef HashArgument argument
-        cdef kvp_lease *lease
         cdef int64_t now = self.now()
         cdef int32_t wanted = 0
         cdef Counts counts
         cdef kvp_status status
-        cdef Pin pin
+        cdef Pin pin = new_pin(self, owner)
         cdef int32_t space = self.space_of(namespace)
         open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
-            lease = new_lease(argument.count, False, owner)
-            lease.space = <uint8_t>space
-            pin = new_pin(self, lease, owner)
-            status = self.pin_hashes(argument.data, argument.count, self.max_pinned, now, lease, &wanted)
+            pin.lease = new_lease(argument.count, False, owner)
+            pin.lease.space = <uint8_t>space
+            status = self.pin_hashes(argument.data, argument.count, self.max_pinned, now, pin.lease, &wanted)
         finally:
             close_hashes(&argument)
         if status != KVP_OK:
             self.read_counts(&counts)
             raise PinLimitExceeded(wanted, self.max_pinned, counts.pinned,
-                                   [hold for hold in self.sum_of_holds() if hold.kind == "pin"])
+                                   list(filter(lambda hold: hold.kind == "pin", self.sum_of_holds())))
         self.watch()
         return pin
 
@@ -263,17 +277,20 @@ cdef class PoolEviction(PoolNamespaces):
         cdef bytes lengths
         cdef uint64_t *all_hashes
         cdef int32_t *ids
-        cdef list parts = [], checks = []
+        cdef list parts = [], checks = [], counts = []
         cdef bytes joined
         for i, prompt in enumerate(prompts):
             open_hashes(&argument, prompt, self.block_size, self.has_checks, f"prompts[{i}]")
-            parts.append((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
-            if self.has_checks:
-                checks.append((<const char *>(argument.data + argument.count))[:8 * <Py_ssize_t>argument.count])
-            longest = max(longest, argument.count)
-            close_hashes(&argument)
+            try:
+                parts.append((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
+                if self.has_checks:
+                    checks.append((<const char *>(argument.data + argument.count))[:8 * <Py_ssize_t>argument.count])
+                counts.append((<object>argument.count).to_bytes(4, sys.byteorder))
+                longest = max(longest, argument.count)
+            finally:
+                close_hashes(&argument)
         joined = b"".join(parts + checks)
-        lengths = b"".join([(len(part) // 8).to_bytes(4, sys.byteorder) for part in parts])
+        lengths = b"".join(counts)
         # A copy that is aligned as its items are.
         all_hashes = <uint64_t *>PyMem_Malloc(len(joined) + 1)
         ids = <int32_t *>PyMem_Malloc((<size_t>longest + 1 + len(parts)) * sizeof(int32_t))
@@ -415,10 +432,9 @@ cdef class PoolEviction(PoolNamespaces):
                     raise MemoryError(f"no memory to report {room} blocks")
                 status = self.reset_some(argument.data, argument.count, outcomes, identities, room, &count)
                 room = count
-            given = uint64_array((<const char *>argument.data)[:8 * <Py_ssize_t>argument.count])
-            outcome = uint8_array((<const char *>outcomes)[:argument.count])
-            return ResetBlocksResult(evicted_blocks(identities, count, RESET), given[outcome == KVP_RESET_NOT_FOUND],
-                                     given[outcome == KVP_RESET_HELD])
+            return ResetBlocksResult(evicted_blocks(identities, count, RESET),
+                                     hashes_of(&argument, outcomes, KVP_RESET_NOT_FOUND),
+                                     hashes_of(&argument, outcomes, KVP_RESET_HELD))
         finally:
             PyMem_Free(identities)
             PyMem_Free(outcomes)

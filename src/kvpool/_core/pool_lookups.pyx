@@ -5,9 +5,9 @@ from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from kvpool._core.arrays cimport bool_array
+from kvpool._core.arrays cimport bool_array, uint64_array
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
-from kvpool._core.hashing cimport parse_hash
+from kvpool._core.hashing cimport KVP_SEQ_HASH_V2, kvp_seq_hash_chain, parse_hash
 from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_key_hash_chain
 from kvpool._core.pool_eviction cimport PoolEviction
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
@@ -15,8 +15,6 @@ from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
 import os
 
 import numpy as np
-
-from kvpool._core.hashing import sequence_hashes as hash_tokens
 
 
 cdef int32_t *new_ids(uint32_t n) except NULL:
@@ -92,25 +90,31 @@ cdef class PoolLookups(PoolEviction):
         return self.keys_of(token_ids, self.salt_of(namespace, parse_hash(salt_hash, "salt_hash")), parent)
 
     cdef object keys_of(self, object token_ids, uint64_t salt, object parent):
-        cdef uint64_t check = 0
-        cdef size_t n
+        cdef uint64_t hash = 0, check = 0
+        cdef size_t n, i
         cdef TokenBuffer tokens
-        before = None
+        cdef bytes halves, room
+        cdef uint64_t *hashes
+        cdef uint64_t *keys
         if parent is not None:
             if len(parent) != 2:
                 raise ValueError(f"parent has {len(parent)} halves, not 2")
-            before = parse_hash(parent[0], "parent[0]")
+            hash = parse_hash(parent[0], "parent[0]")
             check = parse_hash(parent[1], "parent[1]")
         tokens = as_token_buffer(token_ids)
         n = <size_t>tokens.size // self.block_size
-        cdef bytes checks = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>n)
+        halves = PyBytes_FromStringAndSize(NULL, 16 * <Py_ssize_t>n)
+        room = PyBytes_FromStringAndSize(NULL, 16 * <Py_ssize_t>n)
+        hashes = <uint64_t *>PyBytes_AS_STRING(halves)
+        keys = <uint64_t *>PyBytes_AS_STRING(room)
+        kvp_seq_hash_chain(tokens.data, n, self.block_size, salt, KVP_SEQ_HASH_V2, NULL if parent is None else &hash,
+                           hashes)
         kvp_key_hash_chain(tokens.data, n, self.block_size, salt, self.key_secret, NULL if parent is None else &check,
-                           <uint64_t *>PyBytes_AS_STRING(checks))
-        keys = np.empty((n, 2), np.uint64)
-        keys[:, 0] = hash_tokens(tokens, self.block_size, salt_hash=salt, parent=before)
-        keys[:, 1] = np.frombuffer(checks, np.uint64)
-        keys.flags.writeable = False
-        return keys
+                           hashes + n)
+        for i in range(n):
+            keys[2 * i] = hashes[i]
+            keys[2 * i + 1] = hashes[n + i]
+        return uint64_array(room).reshape(-1, 2)
 
     def contains(self, hashes):
         """Whether each hash is registered, a bool array of shape (n,); takes no blocks."""

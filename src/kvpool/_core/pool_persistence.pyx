@@ -1,7 +1,9 @@
 """The registry of a pool as a file, and back."""
 
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
-from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t, uintptr_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kvpool._core.arguments cimport parse_seconds
@@ -12,16 +14,20 @@ from kvpool._core.pool_memory cimport PoolMemory
 import os
 import time
 
-import numpy as np
-
 from kvpool.errors import IndexFileError, ResetError
 from kvpool.persistence import BlockIndex, NamespaceRecord, read_index, write_index
 
 
 cdef void *column_of(dict columns, str name) except? NULL:
     """Where a column's values are; NULL without."""
+    cdef Py_buffer view
     array = columns.get(name)
-    return NULL if array is None else <void *><uintptr_t>array.__array_interface__["data"][0]
+    if array is None:
+        return NULL
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)  # NumPy's own interfaces crash where there is no memory
+    cdef void *values = view.buf
+    PyBuffer_Release(&view)
+    return values
 
 
 cdef int point_to(kvp_index_columns *self, dict columns, uint32_t count, uint32_t block_size) except -1:
@@ -202,7 +208,7 @@ cdef class PoolPersistence(PoolMemory):
         return 0
 
     cdef tuple plan_namespaces(self, object index, kvp_quota *quotas):
-        """Return the pool's names as they will be, and the number of each of the index's; fill the quotas in."""
+        """Return the pool's names as they will be, and the numbers of the index's as bytes; fill the quotas in."""
         names = list(self.namespace_names)
         numbers = []
         for number in range(len(names)):
@@ -231,7 +237,7 @@ cdef class PoolPersistence(PoolMemory):
         if promised > self.num_blocks:
             raise IndexFileError(f"the floors of its namespaces and the pool's are {promised} blocks in all, the pool "
                                  f"has {self.num_blocks}")
-        return tuple(names), np.array(numbers, np.uint8)
+        return tuple(names), bytes(numbers)
 
     cdef int install(self, kvp_index_columns *columns, object index, int64_t elapsed, int64_t now,
                      void *scratch) except -1:
@@ -245,8 +251,9 @@ cdef class PoolPersistence(PoolMemory):
         while status != KVP_OK and status != KVP_IN_USE:  # another thread made namespaces or changed their quotas
             before = self.namespace_names
             names, numbers = self.plan_namespaces(index, quotas)
-            spaces = numbers[index.columns["spaces"]]
-            columns.spaces = <uint8_t *>column_of({"spaces": spaces}, "spaces")
+            # Not by indexing the numbers: where there is no memory, NumPy says that it failed, but raises nothing.
+            spaces = index.columns["spaces"].tobytes().translate((<bytes>numbers).ljust(256, b"\0"))
+            columns.spaces = <uint8_t *>PyBytes_AS_STRING(spaces)
             restoration.num_known = <int32_t>len(before)
             restoration.num_spaces = <int32_t>len(names)
             indices = {name: number for number, name in enumerate(names)}

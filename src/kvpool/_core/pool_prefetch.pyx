@@ -7,7 +7,7 @@ from kvpool._core.arrays cimport uint64_array
 from kvpool._core.handle cimport new_lease
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
 from kvpool._core.immutable_blocks cimport ImmutableBlocks, new_immutable_blocks
-from kvpool._core.libkvp cimport kvp_foresight, kvp_lease
+from kvpool._core.libkvp cimport kvp_foresight
 from kvpool._core.pool_lookups cimport PoolLookups
 
 
@@ -60,15 +60,14 @@ cdef class PoolPrefetch(PoolLookups):
     def _hold_ahead(self, hashes, namespace, owner):
         """As match_sequence_hashes; but nobody has asked for the blocks yet."""
         cdef HashArgument argument
-        cdef kvp_lease *lease
+        cdef ImmutableBlocks held = new_immutable_blocks(self, owner)
         cdef int32_t space = self.space_of(namespace)
         cdef int64_t now = self.now()
-        cdef ImmutableBlocks held = new_immutable_blocks(self, NULL, owner)
         open_hashes(&argument, hashes, self.block_size, self.has_checks, "hashes")
         try:
-            held.lease = lease = new_lease(argument.count, False, owner)
-            lease.space = <uint8_t>space
-            self.hold_ahead(argument.data, argument.count, now, lease)
+            held.lease = new_lease(argument.count, False, owner)
+            held.lease.space = <uint8_t>space
+            self.hold_ahead(argument.data, argument.count, now, held.lease)
         finally:
             close_hashes(&argument)
         self.watch()

@@ -90,7 +90,7 @@ cdef class PoolReports(PoolEvents):
 
     def blocks(self):
         """Return a :class:`BlockTable`: what the pool knows of every block, and its status, of one moment."""
-        cdef int32_t n = self.num_blocks
+        cdef Py_ssize_t n = self.num_blocks  # products of it do not fit an int32
         cdef bytes states = PyBytes_FromStringAndSize(NULL, n), hashes = PyBytes_FromStringAndSize(NULL, 8 * n)
         cdef bytes parents = PyBytes_FromStringAndSize(NULL, 4 * n), references = PyBytes_FromStringAndSize(NULL, 4 * n)
         cdef bytes children = PyBytes_FromStringAndSize(NULL, 4 * n), levels = PyBytes_FromStringAndSize(NULL, n)
@@ -126,53 +126,63 @@ cdef class PoolReports(PoolEvents):
     cdef list read_hold_list(self):
         """Live holds as (owner, since, blocks, kind), oldest first."""
         cdef Counts counts
-        cdef HoldRecord *records
-        cdef uint64_t i, found
+        cdef HoldRecord *records = NULL
+        cdef uint64_t i, found, left = 0
         cdef object owner
-        with self.owners_lock:  # without a GIL: no named handle dies before its name has a reference here
-            while True:
-                self.read_counts(&counts)
-                records = <HoldRecord *>PyMem_Malloc((counts.leases + 1) * sizeof(HoldRecord))
-                if records == NULL:
-                    raise MemoryError(f"no memory for {counts.leases} holds")
-                found = self.read_holds(records, counts.leases + 1)
-                if found <= counts.leases + 1:
-                    break
-                PyMem_Free(records)
-            # Before anything is made: that may run the collector, which may drop handles and their names.
-            for i in range(found):
-                if records[i].owner != NULL:
-                    Py_INCREF(<object>records[i].owner)
-        holds = []
+        cdef list holds = []
         try:
-            while found > 0:
-                found -= 1
+            with self.owners_lock:  # without a GIL: no named handle dies before its name has a reference here
+                while True:
+                    self.read_counts(&counts)
+                    records = <HoldRecord *>PyMem_Malloc((counts.leases + 1) * sizeof(HoldRecord))
+                    if records == NULL:
+                        raise MemoryError(f"no memory for {counts.leases} holds")
+                    found = self.read_holds(records, counts.leases + 1)
+                    if found <= counts.leases + 1:
+                        break
+                    PyMem_Free(records)
+                # Before anything is made: that may run the collector, which may drop handles and their names.
+                for i in range(found):
+                    if records[i].owner != NULL:
+                        Py_INCREF(<object>records[i].owner)
+                left = found
+            while left > 0:
+                left -= 1
                 owner = None
-                if records[found].owner != NULL:
-                    owner = <object>records[found].owner
+                if records[left].owner != NULL:
+                    owner = <object>records[left].owner
                     Py_DECREF(owner)
-                holds.append((owner, records[found].since, records[found].blocks,
-                              "pin" if records[found].is_pin else "sequence" if records[found].is_sequence
-                              else "view" if records[found].is_view else "mutable" if records[found].is_mutable
+                holds.append((owner, records[left].since, records[left].blocks,
+                              "pin" if records[left].is_pin else "sequence" if records[left].is_sequence
+                              else "view" if records[left].is_view else "mutable" if records[left].is_mutable
                               else "immutable"))
             return holds
         finally:
+            while left > 0:  # there was no memory for the rest
+                left -= 1
+                if records[left].owner != NULL:
+                    Py_DECREF(<object>records[left].owner)
             PyMem_Free(records)
 
     def outstanding(self):
         """Return who holds blocks: a :class:`Hold` for each live handle that holds any, oldest first."""
         cdef int64_t now = self.now()
-        return [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, since, blocks, kind in self.read_hold_list()]
+        cdef list holds = []
+        for owner, since, blocks, kind in self.read_hold_list():
+            holds.append(Hold(owner, kind, blocks, (now - since) / 1e9))
+        return holds
 
     cdef list sum_of_holds(self):
         """Return holds summed up by owner and kind, largest first."""
         cdef int64_t now = self.now()
         cdef dict sums = {}
+        cdef list holders = []
         for owner, since, blocks, kind in self.read_hold_list():
             key = (id(owner), kind)
             before = sums.get(key)
             sums[key] = (owner, kind, blocks, since) if before is None else (owner, kind, before[2] + blocks, before[3])
-        holders = [Hold(owner, kind, blocks, (now - since) / 1e9) for owner, kind, blocks, since in sums.values()]
+        for owner, kind, blocks, since in sums.values():
+            holders.append(Hold(owner, kind, blocks, (now - since) / 1e9))
         holders.sort(key=lambda hold: -hold.blocks)
         return holders
 

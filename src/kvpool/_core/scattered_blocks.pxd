@@ -5,7 +5,6 @@
 # Errors:    using a released handle raises StaleHandle.
 
 from kvpool._core.handle cimport Handle
-from kvpool._core.libkvp cimport kvp_lease
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -13,4 +12,4 @@ cdef class ScatteredBlocks(Handle):
     cdef Py_ssize_t count   # hashes asked for
 
 
-cdef ScatteredBlocks new_scattered_blocks(PoolCore pool, kvp_lease *lease, object owner, Py_ssize_t count)
+cdef ScatteredBlocks new_scattered_blocks(PoolCore pool, object owner)

@@ -4,9 +4,9 @@ cimport cython
 from cpython.number cimport PyNumber_AsSsize_t
 
 from kvpool._core.handle cimport Handle
-from kvpool._core.immutable_block cimport new_immutable_block
+from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
 from kvpool._core.immutable_blocks cimport share_parts
-from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_lease, kvp_segment
+from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_segment
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -35,6 +35,7 @@ cdef class ScatteredBlocks(Handle):
 
     def __getitem__(self, key):
         cdef kvp_segment part
+        cdef ImmutableBlock block
         cdef Py_ssize_t i = PyNumber_AsSsize_t(key, IndexError)
         if i < 0:
             i += self.count
@@ -46,7 +47,9 @@ cdef class ScatteredBlocks(Handle):
         part.offset = i
         part.stride = 1
         part.count = 1
-        return new_immutable_block(self.pool, share_parts(self.pool, &part, 1, self.owner_tag), self.owner_tag)
+        block = new_immutable_block(self.pool, self.owner_tag)
+        share_parts(block, &part, 1)
+        return block
 
     def __iter__(self):
         cdef Py_ssize_t i
@@ -69,8 +72,7 @@ cdef class ScatteredBlocks(Handle):
         return self.lease != NULL and not self.lease.is_live and bool(self.hits.any())
 
 
-cdef ScatteredBlocks new_scattered_blocks(PoolCore pool, kvp_lease *lease, object owner, Py_ssize_t count):
+cdef ScatteredBlocks new_scattered_blocks(PoolCore pool, object owner):
     cdef ScatteredBlocks self = ScatteredBlocks.__new__(ScatteredBlocks)
-    self.adopt(pool, lease, owner)
-    self.count = count
+    self.adopt(pool, NULL, owner)
     return self

@@ -298,12 +298,12 @@ cdef class SequenceBatch:
         if self.pool.append_batch(self.batch, &step, is_partial, now,
                                   <int32_t *>PyBytes_AS_STRING(refused), &count) != KVP_OK:
             error = self.pool.shortage(self.count_missing(&step), False)
-            error.rows = tuple(int32_array(refused[:4 * count]).tolist())
+            error.rows = tuple(int32_array(refused[:4 * <Py_ssize_t>count]).tolist())
             raise error
         if counts is not None:
             self.arrive(counts)
         self.pool.watch()
-        return int32_array(refused[:4 * count] if count else b"")
+        return int32_array(refused[:4 * <Py_ssize_t>count] if count else b"")
 
     cdef bytes count_blocks(self):
         """Blocks of each row."""

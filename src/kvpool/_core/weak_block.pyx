@@ -4,8 +4,8 @@ cimport cython
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from kvpool._core.handle cimport new_lease
-from kvpool._core.immutable_block cimport new_immutable_block
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_unshare
+from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
+from kvpool._core.libkvp cimport KVP_OK
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -37,11 +37,11 @@ cdef class WeakBlock:
         if self.pool is None:
             return None
         cdef int64_t now = self.pool.now()
-        cdef kvp_lease *lease = new_lease(1, False, None)
-        if self.pool.upgrade(self.id, self.generation, self.sequence_hash, now, lease) != KVP_OK:
-            kvp_lease_unshare(lease)
+        cdef ImmutableBlock block = new_immutable_block(self.pool, None)
+        block.lease = new_lease(1, False, None)
+        if self.pool.upgrade(self.id, self.generation, self.sequence_hash, now, block.lease) != KVP_OK:
             return None
-        return new_immutable_block(self.pool, lease, None)
+        return block
 
 
 cdef WeakBlock new_weak_block(PoolCore pool, int32_t id, uint32_t generation, uint64_t sequence_hash):

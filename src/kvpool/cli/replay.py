@@ -288,12 +288,12 @@ def _write_pictures(trace: Trace, results: list[ReplayResult], options: argparse
     from kvpool.report import write_page, write_png
 
     try:
-        if options.report is not None:
-            write_page(options.report, trace, results, reuse_histogram(trace))
-        if options.png is not None:
-            write_png(options.png, trace, results)
+        if (path := options.report) is not None:
+            write_page(path, trace, results, reuse_histogram(trace))
+        if (path := options.png) is not None:
+            write_png(path, trace, results)
     except OSError as error:
-        raise CommandError(f"{error.filename or 'the picture'}: {error.strerror or error}") from None
+        raise CommandError(f"{error.filename or path}: {error.strerror or error}") from None
     except ImportError:
         raise CommandError("--png needs matplotlib: pip install 'kvpool[plot]'") from None
 

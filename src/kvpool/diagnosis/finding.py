@@ -29,7 +29,7 @@ class Finding:
     severity: Literal["error", "warning", "note"]
     kind: str
     what: str
-    numbers: dict[str, int | float | str | None] = field(default_factory=dict)
+    numbers: dict[str, int | float | str | None] = field(default_factory=dict, hash=False)
 
     @property
     def is_grave(self) -> bool:

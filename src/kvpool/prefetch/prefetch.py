@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.namespace import Namespace
+from kvpool.progress.once import Once
 
 if TYPE_CHECKING:
     from kvpool.prefetch.prefetcher import Prefetcher
@@ -56,7 +56,8 @@ class Prefetch:
         self._reserved = reserved
         self._is_cancelled = False
         self._is_over = False
-        self._loaded = threading.Event()
+        self._is_loading = False
+        self._loaded = Once()
         self._callbacks: list[Callable[[Prefetch], object]] = []
 
     def __repr__(self) -> str:
@@ -85,7 +86,7 @@ class Prefetch:
         bool
             Whether it is done.
         """
-        return self._loaded.wait(None if timeout is None else min(timeout, threading.TIMEOUT_MAX))
+        return self._loaded.wait(timeout)
 
     def add_done_callback(self, callback: Callable[[Prefetch], object]) -> None:
         """Call a function with this object when the loader is done with it; at once if it is.

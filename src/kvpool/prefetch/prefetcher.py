@@ -134,35 +134,43 @@ class Prefetcher:
         wanted = pool._copy_hashes(hashes)
         owner = "prefetch" if owner is None else owner
         engine = pool.progress_engine
-        with self._lock:  # the room is taken first: what follows may call users' code, and is done without the lock
-            room = min(len(wanted), max(self._max_blocks - self._held, 0))
-            self._held += room
-        held, reserved = None, None
+        prefetch, taken = None, 0
         try:
+            with self._lock:  # the room is taken first: what follows may call users' code, and is done without the lock
+                room = min(len(wanted), max(self._max_blocks - self._held, 0))
+                self._held += room
+                taken = room
             held = pool._hold_ahead(wanted[:room], namespace, owner)
             reserved = self._reserve(pool, room - len(held), namespace, owner)
             prefetch = Prefetch(self, wanted, namespace, held, reserved)
-        except BaseException:
+            del held, reserved
             with self._lock:
-                self._held -= room
-            raise
-        with self._lock:
-            self._held -= room - prefetch.num_cached - prefetch.num_reserved
-            self._live[id(prefetch)] = prefetch
-            self._counts["prefetches"] += 1
-            self._counts["cached"] += prefetch.num_cached
-            self._counts["reserved"] += prefetch.num_reserved
-            self._counts["limited"] += len(wanted) - prefetch.num_cached - prefetch.num_reserved
-            if reserved is None or self._loader is None:
-                prefetch._loaded.set()
-        try:
+                self._begin(prefetch, room)
+                taken = 0
             if not prefetch._loaded.is_set():
                 self._load_later(prefetch)
             engine.call_later(seconds, lambda: self._end(prefetch, is_cancelled=False))
-        except BaseException:
-            prefetch.cancel()  # nothing would end it
+        except BaseException:  # of a signal, for instance: nothing else would end it
+            with self._lock:
+                self._held -= 0 if prefetch is not None and id(prefetch) in self._live else taken
+                if prefetch is not None and not prefetch._is_loading:
+                    prefetch._loaded.set()  # the loader passes over it
+            if prefetch is not None:
+                self._end(prefetch, is_cancelled=True)
             raise
         return prefetch
+
+    def _begin(self, prefetch: Prefetch, room: int) -> None:
+        """Count it in, in place of the room that was taken for it."""
+        key, rest = id(prefetch), room - prefetch.num_cached - prefetch.num_reserved
+        self._held -= rest
+        self._live[key] = prefetch
+        self._counts["prefetches"] += 1
+        self._counts["cached"] += prefetch.num_cached
+        self._counts["reserved"] += prefetch.num_reserved
+        self._counts["limited"] += len(prefetch.hashes) - room + rest
+        if prefetch._reserved is None or self._loader is None:
+            prefetch._loaded.set()
 
     def _need_pool(self) -> BlockPool:
         pool = self._pool()
@@ -200,12 +208,13 @@ class Prefetcher:
             reserved.release()
 
     def _finish(self, prefetch: Prefetch) -> None:
-        prefetch._is_over = True
-        del self._live[id(prefetch)]
+        key, count = id(prefetch), prefetch.num_cached
         if prefetch._loaded.is_set():
-            self._held -= prefetch.num_cached + prefetch.num_reserved
-        else:
-            self._held -= prefetch.num_cached  # the rest is still being loaded
+            count += prefetch.num_reserved  # else it is still being loaded
+        if key in self._live:  # it is not if it was interrupted before it began
+            del self._live[key]
+            self._held -= count
+        prefetch._is_over = True
 
     def _take(self, prefetch: Prefetch) -> tuple[ImmutableBlocks, MutableBlocks]:
         pool = self._need_pool()
@@ -229,18 +238,27 @@ class Prefetcher:
                 prefetch._loaded.set()
                 prefetch._callbacks = []
             prefetch.cancel()
+        self._held = 0  # another thread may have been counting
 
     def _load_later(self, prefetch: Prefetch) -> None:
         with self._lock:
             if self._queue is None:
                 jobs: queue.SimpleQueue[Prefetch | None] = queue.SimpleQueue()
-                threading.Thread(target=_load_all, args=(jobs,), name="kvpool-loader", daemon=True).start()
                 weakref.finalize(self, jobs.put, None)
+                try:
+                    threading.Thread(target=_load_all, args=(jobs,), name="kvpool-loader", daemon=True).start()
+                except BaseException:
+                    jobs.put(None)  # should it run all the same, it ends
+                    raise
                 self._queue = jobs
             self._queue.put(prefetch)
 
     def _load(self, prefetch: Prefetch) -> None:
         """Have the loader fill the reserved blocks, and register what it filled. In the loader's thread."""
+        with self._lock:
+            if prefetch._loaded.is_set():
+                return
+            prefetch._is_loading = True
         pool, loader, blocks = self._pool(), self._loader, prefetch._reserved
         assert pool is not None
         assert blocks is not None  # the prefetch keeps the pool, and the blocks until they are loaded

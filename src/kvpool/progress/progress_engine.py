@@ -79,8 +79,12 @@ class ProgressEngine:
         with self._lock:
             if self._thread is None and not self._is_stopping:
                 thread = threading.Thread(target=self._run, name="kvpool-progress", daemon=True)
-                thread.start()
                 self._thread = thread
+                try:
+                    thread.start()
+                except BaseException:
+                    self._thread = None  # should it run all the same, it finds that it is not the one
+                    raise
 
     def _check_open(self) -> None:
         if self._is_stopping:
@@ -117,8 +121,9 @@ class ProgressEngine:
 
     def remove_chore(self, chore: Callable[[BlockPool], bool]) -> None:
         """Take :meth:`add_chore` back."""
+        # No comprehension here: Pythons from 3.12 on keep the lock when a signal handler raises in the middle of one.
         with self._lock:
-            self._chores = [other for other in self._chores if other != chore]
+            self._chores = list(filter(lambda other: other != chore, self._chores))
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         """Call a function once, after so many seconds, or when the pool is closed before.
@@ -174,6 +179,9 @@ class ProgressEngine:
 
     def _run(self) -> None:
         pause: float | None = 0.0
+        with self._lock:
+            if self._thread is not threading.current_thread():
+                return  # a signal interrupted its start
         while True:
             if pause != 0:
                 self._sleep(pause)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import select
-import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from kvpool._core.unraisable import report_unraisable, without_frames
 from kvpool.events.event_manager import EventManager
+from kvpool.progress.once import Once
 from kvpool.types.event_batch import EventBatch
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Subscription:
         self._is_open = False
         self._is_ending = False
         self._is_watched = True  # its descriptor, if it has one
-        self._ended = threading.Event()
+        self._ended = Once()
 
     def __repr__(self) -> str:
         """Say what it got."""
@@ -83,7 +83,7 @@ class Subscription:
         self._engine.ring()
         if self._engine.is_current_thread():
             return self.closed
-        return self._ended.wait(min(timeout, threading.TIMEOUT_MAX))
+        return self._ended.wait(timeout)
 
     def __enter__(self) -> Subscription:
         return self
@@ -162,9 +162,9 @@ class Subscription:
         self._ended.set()
 
     def forget_after_fork(self) -> None:
-        """In a forked child: what is delivered is delivered in the parent."""
+        """Be over in a forked child, without a word to the manager, which is the parent's as well."""
         self._is_ending = True
-        self._ended = threading.Event()
+        self._ended = Once()
         self._ended.set()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 from kvpool._core.arena import Arena
@@ -11,6 +12,7 @@ from kvpool.storage.storage import BASE_ALIGNMENT, Storage
 __all__ = ["HostStorage"]
 
 
+@functools.cache
 def _physical_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
