@@ -134,33 +134,35 @@ class Prefetcher:
         wanted = pool._copy_hashes(hashes)
         owner = "prefetch" if owner is None else owner
         engine = pool.progress_engine
-        with self._lock:  # the room is taken first: what follows may call users' code, and is done without the lock
-            room = min(len(wanted), max(self._max_blocks - self._held, 0))
-            self._held += room
-        held, reserved = None, None
+        # A signal's handler may raise after any call. So room and prefetch are noted where no call comes in between.
+        total, room, is_live = len(wanted), 0, False
         try:
+            with self._lock:  # the room is taken first: what follows may call users' code, and is done without the lock
+                wish = min(total, max(self._max_blocks - self._held, 0))
+                self._held += wish
+                room = wish
             held = pool._hold_ahead(wanted[:room], namespace, owner)
             reserved = self._reserve(pool, room - len(held), namespace, owner)
             prefetch = Prefetch(self, wanted, namespace, held, reserved)
-        except BaseException:
-            with self._lock:
-                self._held -= room
-            raise
-        with self._lock:
-            self._held -= room - prefetch.num_cached - prefetch.num_reserved
-            self._live[id(prefetch)] = prefetch
-            self._counts["prefetches"] += 1
-            self._counts["cached"] += prefetch.num_cached
-            self._counts["reserved"] += prefetch.num_reserved
-            self._counts["limited"] += len(wanted) - prefetch.num_cached - prefetch.num_reserved
             if reserved is None or self._loader is None:
                 prefetch._loaded.set()
-        try:
+            taken, key = prefetch.num_cached + prefetch.num_reserved, id(prefetch)
+            with self._lock:
+                self._live[key] = prefetch
+                self._held -= room - taken
+                room, is_live = 0, True  # what is taken goes with the end of the prefetch
+                self._counts["prefetches"] += 1
+                self._counts["cached"] += prefetch.num_cached
+                self._counts["reserved"] += prefetch.num_reserved
+                self._counts["limited"] += total - taken
             if not prefetch._loaded.is_set():
                 self._load_later(prefetch)
             engine.call_later(seconds, lambda: self._end(prefetch, is_cancelled=False))
         except BaseException:
-            prefetch.cancel()  # nothing would end it
+            with self._lock:
+                self._held -= room
+            if is_live:
+                prefetch.cancel()  # nothing would end it
             raise
         return prefetch
 
@@ -184,28 +186,27 @@ class Prefetcher:
 
     def _end(self, prefetch: Prefetch, *, is_cancelled: bool) -> None:
         """Give back what is held; what is being loaded is the loader's until it is done."""
+        key = id(prefetch)
         with self._lock:
+            is_loaded = prefetch._loaded.is_set()
             if prefetch._is_over:
                 return
-            self._finish(prefetch)
+            # No call from here on: a signal's handler that raised would leave it half over, for good.
+            prefetch._is_over = True
             prefetch._is_cancelled = is_cancelled
+            del self._live[key]
             held, prefetch._held = prefetch._held, []
             reserved = None
-            if prefetch._loaded.is_set():
+            if is_loaded:
+                self._held -= prefetch.num_cached + prefetch.num_reserved
                 reserved, prefetch._reserved = prefetch._reserved, None
                 self._wasted += 0 if reserved is None else prefetch.num_reserved - prefetch.num_loaded
+            else:
+                self._held -= prefetch.num_cached  # the rest is still being loaded
         for blocks in held:
             blocks.release()
         if reserved is not None:
             reserved.release()
-
-    def _finish(self, prefetch: Prefetch) -> None:
-        prefetch._is_over = True
-        del self._live[id(prefetch)]
-        if prefetch._loaded.is_set():
-            self._held -= prefetch.num_cached + prefetch.num_reserved
-        else:
-            self._held -= prefetch.num_cached  # the rest is still being loaded
 
     def _take(self, prefetch: Prefetch) -> tuple[ImmutableBlocks, MutableBlocks]:
         pool = self._need_pool()
