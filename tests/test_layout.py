@@ -80,6 +80,8 @@ SEVERAL_CLASSES = {
     "errors.py": "the exceptions are one table: name, base, attributes",
     "pool_event.py": "an event and its kinds are read together",
     "trace.py": "a trace is a list of requests, and nothing else is",
+    "faults.py": "what makes things fail, and the errors that it makes them fail with",
+    "soak.py": "what the soak does, and what it says when something is left",
     "driver.py": "what the driver does, and what it says when pool and model differ",
     "slots.py": "a slot is a list of tracked holds",
 }
@@ -312,6 +314,24 @@ def bases_in_the_core():
     """The classes from which others of the core are derived."""
     found = (re.findall(r"^cdef class \w+\((\w+)\)", path.read_text(), flags=re.MULTILINE) for path in PYX)
     return {base for bases in found for base in bases}
+
+
+def except_clauses_of(text):
+    """The bodies of the except clauses of a Cython module, as stripped lines."""
+    lines = [re.sub(r" *#.*", "", line) for line in text.splitlines()]
+    lines = [line for line in lines if line.strip()]
+    for number, line in enumerate(lines):
+        if match := re.match(r"( *)except\b.*:$", line):
+            rest = lines[number + 1 :]
+            end = next((i for i, each in enumerate(rest) if not each.startswith(match[1] + " ")), len(rest))
+            yield [each.strip() for each in rest[:end]]
+
+
+@each([path for path in PYX if path.name != "arrays.pyx"])  # which has one that runs when it is imported
+def test_an_except_clause_of_cython_raises_or_does_nothing(path):
+    """One that goes on gives back the error's traceback, and crashes where there was no memory to make one."""
+    for body in except_clauses_of(path.read_text()):
+        assert body == ["pass"] or any(line.startswith("raise") for line in body[-3:])
 
 
 @each([path for path in PYX if classes_in(path)])

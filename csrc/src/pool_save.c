@@ -82,12 +82,14 @@ static void let_go(saving *self, int32_t id) {
         save(self, id);
 }
 
+/* The lease of a view may have blocks without identity. */
 static void let_go_lease(saving *self, const kvp_lease *lease) {
+    const kvp_block *rows = self->pool->table.rows;
     uint32_t n = lease->is_sequence ? lease->registered : lease->count;
     if (lease->is_mutable)
         return;
     for (uint32_t i = n; i-- > 0;) {
-        if (lease->ids[i] != KVP_NO_BLOCK)
+        if (lease->ids[i] != KVP_NO_BLOCK && kvp_block_is_registered(&rows[lease->ids[i]]))
             let_go(self, lease->ids[i]);
         if (lease->is_chain)
             return; /* the last one held the rest */

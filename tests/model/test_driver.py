@@ -283,6 +283,24 @@ def test_the_command_line_prints_seed_command_and_history_of_a_failure(capsys, m
     assert "('touch', ())" in printed
 
 
+def test_the_command_line_goes_on_for_a_time(capsys):
+    assert main(["--hours", "0.0002", "--steps", "1", "--seed", "7"]) == 0
+    printed = capsys.readouterr().out
+    assert int(printed.split("agree: ")[1].split(" steps")[0].replace(",", "")) > 100
+
+
+def test_jobs_share_the_steps_and_have_seeds_of_their_own(capfd):
+    assert main(["--steps", "3000", "--seed", "7", "--jobs", "2"]) == 0
+    printed = capfd.readouterr().out
+    assert printed.count("pool and model agree: ") == 2
+    assert {line[-6:] for line in printed.splitlines() if "agree" in line} == {"seed 7", "seed 8"}
+
+
+def test_a_job_that_fails_fails_the_command(monkeypatch):
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    assert main(["--steps", "10", "--jobs", "2"]) == 1
+
+
 def test_the_command_line_can_show_each_operation_before_it_is_done(capsys):
     assert main(["--episodes", "1", "--seed", "7", "--trace"]) == 0
     assert capsys.readouterr().out.count("\n    (") >= 50

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import subprocess
+import sys
 import sysconfig
+import textwrap
 import threading
 from pathlib import Path
 
@@ -206,6 +208,54 @@ def test_an_answer_without_sense_leaves_the_choice_to_recency(score, unraisable)
     assert pool.policy_errors == 2
     assert pool.last_policy_error is not None
     assert len(unraisable) == 1  # only the first is reported
+
+
+def test_a_remembered_error_does_not_keep_what_the_caller_held(unraisable):
+    pool = filled(4, [1, 2, 3, 4], Ranked(lambda blocks: 1 / 0))
+
+    def serve():
+        cached = pool.match_sequence_hashes([1])
+        pool.allocate_blocks(1)
+        return len(cached)
+
+    assert serve() == 1
+    unraisable.clear()  # which has the first error with its frames, for whoever looks into it
+    assert isinstance(pool.last_policy_error, ZeroDivisionError)
+    assert pool.outstanding() == []
+
+
+def test_a_policy_that_has_no_memory_to_raise_an_error_with_is_done_without():
+    """Cython gives back a traceback that could not be made, where an except clause of its own goes on."""
+    pytest.importorskip("_testcapi")
+    program = textwrap.dedent("""
+        import _testcapi
+        from kvpool import BlockPool
+
+        class Policy:
+            def rank(self, blocks):
+                return blocks.ids
+
+        errors = 0
+        for first in range(50):
+            pool = BlockPool(4, eviction=Policy())
+            for sequence_hash in range(4):
+                pool.register_blocks(pool.allocate_blocks(1), [sequence_hash]).release()
+            allocate = pool.allocate_blocks
+            try:
+                _testcapi.set_nomemory(first, first + 2)
+                try:
+                    allocate(1)
+                finally:
+                    _testcapi.remove_mem_hooks()
+            except (MemoryError, SystemError):  # Python itself sometimes forgets to say which
+                pass
+            pool.check_invariants()
+            errors += pool.policy_errors
+        print(errors)
+    """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr  # the interpreter writes what it can of errors that it has no room for
+    assert int(done.stdout) > 5
 
 
 @pytest.mark.parametrize("bad", ["raise", "held", "twice", "range"])

@@ -26,18 +26,22 @@ cdef object parse_int(object value, str name, object low, object high):
 
 cdef int64_t parse_seconds(object value, str name, bint zero_is_allowed) except -1:
     """Nanoseconds of a positive number of seconds; INT64_MAX for more than fit."""
-    cdef double seconds
+    cdef double seconds = 0
+    cdef bint fits = False
     if isinstance(value, (bool, str)):
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}")
     try:
         seconds = value
+        fits = True
     except TypeError:
         raise TypeError(f"{name} must be a number of seconds, not {type(value).__name__}") from None
     except OverflowError:
+        pass
+    if not fits:
         if value > 0:
             return INT64_MAX
         raise ValueError(f"{name} = a number below -1e308 is not {'at least' if zero_is_allowed else 'above'} 0 "
-                         f"seconds") from None
+                         f"seconds")
     if isnan(seconds) or seconds < 0 or (seconds == 0 and not zero_is_allowed):
         raise ValueError(f"{name} = {value} is not {'at least' if zero_is_allowed else 'above'} 0 seconds")
     return INT64_MAX if seconds >= 9.2e9 else <int64_t>(seconds * 1e9 + 0.5)

@@ -8,4 +8,5 @@ COLUMNS: np.dtype[np.void]
 FORMS: tuple[str, ...]
 
 @final
-class CustomPolicy: ...
+class CustomPolicy:
+    def name_victims(self, records: bytes, n: int) -> tuple[bytes, int]: ...

@@ -46,6 +46,14 @@ cdef object make_chooser(object policy):
 cdef class CustomPolicy:
     """A policy of a user's, in one of its forms."""
 
+    def name_victims(self, bytes records, int64_t n):
+        """Return the records of those that are to go for n blocks, in order, and how many others were named."""
+        order, refused = self.order(records, n)
+        table = np.frombuffer(records, dtype=COLUMNS)
+        # Those that others continue only go after these: as many more are named.
+        order = order[:n + int(table["is_continued"][order[:n]].sum())]
+        return table[order].tobytes(), refused
+
     cdef object order(self, bytes records, int64_t n):
         """Return positions of candidates, in the order in which they are to go, and how many others were named."""
         table = np.frombuffer(records, dtype=COLUMNS)

@@ -17,12 +17,12 @@ cdef object ask_for_capsule(object tensor):
     """Without a copy: by the words of DLPack 1.0, by those before 1.1, by those before 1.0."""
     # What the device is busy with does not matter: the memory is not looked at.
     stream = {"stream": -1} if int(tensor.__dlpack_device__()[0]) in (kDLCUDA, kDLCUDAManaged, kDLROCM) else {}
-    for arguments in ({"max_version": VERSION, "copy": False}, {"max_version": VERSION}, {}):
+    for arguments in ({"max_version": VERSION, "copy": False}, {"max_version": VERSION}):
         try:
             return tensor.__dlpack__(**stream, **arguments)
         except TypeError:
-            if not arguments:
-                raise
+            pass
+    return tensor.__dlpack__(**stream)
 
 
 @cython.final

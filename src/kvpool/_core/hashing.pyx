@@ -213,13 +213,17 @@ def positional_lineage_hashes(sequence_hashes, *, parent=None, position=0):
         )
     cdef uint64_t parent_hash = 0 if parent is None else parse_hash(parent, "parent")
     cdef uint32_t at = first
+    cdef bint is_parsed
     cdef list results = []
     # An array of hashes is turned into ints at once, which is several times faster than one after the other.
     for value in sequence_hashes.tolist() if hasattr(sequence_hashes, "tolist") else sequence_hashes:
+        is_parsed = False
         try:
             sequence_hash = parse_hash(value, "")
+            is_parsed = True
         except (TypeError, ValueError):
-            # Again, with the name, which would take longer to make than the hash.
+            pass
+        if not is_parsed:  # again, with the name, which would take longer to make than the hash
             sequence_hash = parse_hash(value, f"sequence_hashes[{len(results)}]")
         if at >= KVP_LINEAGE_HASH_MAX_POSITION:
             raise ValueError(f"sequence_hashes[{len(results)}] is at position {at}, which is not in [0, 2**24)")

@@ -435,10 +435,12 @@ cdef class BlockPool(PoolPersistence):
                 flight = None if known is None else known()
             sequence = None
             if flight is None and not is_full:
+                is_full = True
                 try:
                     sequence = open_sequence(self, prompt, space, salt, slots, commit_on_append,
                                              None if owners is None else owners[i])
+                    is_full = False
                 except NotEnoughBlocksAvailable:
-                    is_full = True
+                    pass
             result.append(Admission(found, blocks, sequence, flight))
         return result

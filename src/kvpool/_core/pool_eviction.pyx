@@ -19,11 +19,10 @@ from kvpool._core.status cimport raise_status
 
 import sys
 
-import numpy as np
-
-from kvpool._core import custom_policy
+from kvpool._core.unraisable import without_frames
 from kvpool.errors import ForeignHandle, PinLimitExceeded
 from kvpool.policies import native
+from kvpool.policies.asking import attempt
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_mode import EvictionMode
 from kvpool.types.eviction_reason import EvictionReason
@@ -111,8 +110,8 @@ cdef class PoolEviction(PoolNamespaces):
     cdef int make_way(self, int64_t n) except -1:
         cdef int64_t missing = n - self.shared.pool.empty.count  # read without the lock: a guess
         cdef CustomPolicy chooser = self.chooser
-        cdef uint32_t room
-        cdef bytes records
+        cdef uint32_t room, count
+        cdef bytes records, victims
         self.end_way()
         if missing <= 0 or missing > self.shared.pool.num_cached or self.is_choosing:
             return 0
@@ -122,22 +121,21 @@ cdef class PoolEviction(PoolNamespaces):
         records = records[:room * sizeof(kvp_candidate)]
         self.is_choosing = True
         try:
-            order, refused = chooser.order(records, missing)
-            table = np.frombuffer(records, dtype=custom_policy.COLUMNS)
-            # Those that others continue only go after these: as many more are named.
-            order = order[:missing + int(table["is_continued"][order[:missing]].sum())]
-            victims = table[order].tobytes()
-        except Exception as error:
+            answer, error = attempt(chooser.name_victims, records, missing)
+        finally:
+            self.is_choosing = False
+        if error is not None:
             self.policy_error_count += 1
             self.policy_error = error
             if self.policy_error_count == 1:
                 self.report_policy_error()
+            without_frames(error)  # those of the caller have handles, which the error would keep
             return 0
-        finally:
-            self.is_choosing = False
+        victims, refused = answer
+        count = <uint32_t>(len(victims) // sizeof(kvp_candidate))
         self.victims = victims
-        self.policy_refusal_count += refused + len(order) - self.prefer(
-            <const kvp_candidate *>PyBytes_AS_STRING(victims), <uint32_t>len(order))
+        self.policy_refusal_count += refused + count - self.prefer(
+            <const kvp_candidate *>PyBytes_AS_STRING(victims), count)
         return 0
 
     cdef int end_way(self) except -1:

@@ -137,10 +137,12 @@ class ProgressEngine:
         self.start()
         with self._lock:
             self._check_open()
-            heapq.heappush(self._timers, (time.monotonic() + seconds, next(self._numbers), callback))
-            is_first = self._timers[0][2] is callback
-        if is_first:
-            self.ring()
+            timer = (time.monotonic() + seconds, next(self._numbers), callback)
+            # First the bell; the thread then waits at the lock. A signal whose handler raised between the two
+            # would leave a timer that the thread does not know of, and nobody rings for those that come after.
+            if not self._timers or timer < self._timers[0]:
+                self.ring()
+            heapq.heappush(self._timers, timer)
 
     def event_statistics(self, recorded: int) -> EventStatistics:
         """Return sums over all subscriptions there were."""

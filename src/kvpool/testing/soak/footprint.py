@@ -1,0 +1,84 @@
+"""What a process has of memory and objects."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import sys
+from typing import NamedTuple
+
+__all__ = ["Footprint"]
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class _MallocStatistics(ctypes.Structure):
+    """``struct mallinfo2`` of glibc 2.33 and later."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
+            *("uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def _find_malloc_statistics() -> ctypes._NamedFuncPointer | None:
+    function = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if function is not None:
+        function.restype = _MallocStatistics
+    return function
+
+
+_malloc_statistics = _find_malloc_statistics()
+
+
+class Footprint(NamedTuple):
+    """Memory and objects of this process at one time.
+
+    Attributes
+    ----------
+    resident : int
+        Bytes; 0 where the system has no ``/proc``.
+    allocated : int
+        Bytes that C code has from malloc: leases and tables of the core among them. Freed chunks that glibc keeps at
+        hand count as well, unless ``GLIBC_TUNABLES=glibc.malloc.tcache_count=0`` forbids it. 0 where the C library does
+        not say.
+    blocks : int
+        Blocks that Python's own allocator has given out.
+    objects : int
+        Objects that the garbage collector knows.
+    """
+
+    resident: int
+    allocated: int
+    blocks: int
+    objects: int
+
+    @classmethod
+    def measure(cls) -> Footprint:
+        """Collect what is garbage, then look."""
+        gc.collect()
+        objects = len(gc.get_objects())
+        resident = allocated = 0
+        if _malloc_statistics is not None:
+            statistics = _malloc_statistics()
+            allocated = statistics.uordblks + statistics.hblkhd
+        blocks = sys.getallocatedblocks()
+        if os.path.exists("/proc/self/statm"):
+            with open("/proc/self/statm") as file:
+                resident = int(file.read().split()[1]) * PAGE
+        return cls(resident, allocated, blocks, objects)
+
+    @classmethod
+    def least(cls, several: list[Footprint]) -> Footprint:
+        """Return the least of each."""
+        return cls._make(min(column) for column in zip(*several, strict=True))
+
+    def __str__(self) -> str:
+        return (
+            f"resident {self.resident / 2**20:.2f} MiB, malloc {self.allocated / 2**20:.3f} MiB, "
+            f"{self.blocks:,} Python blocks, {self.objects:,} objects"
+        )
