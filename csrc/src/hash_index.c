@@ -103,7 +103,7 @@ static kvp_hash_chunk *locate(const kvp_hash_index *self, int32_t id, kvp_hash_p
         }
         at = next_chunk(self, at);
     }
-    KVP_ASSERT(!"the block is in the index");
+    KVP_ASSERT(false && "the block is in the index");
     return NULL;
 }
 

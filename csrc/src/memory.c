@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "kvp/memory.h"
 
+#include "kvp/check.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +17,7 @@
 #define ALIGNMENT ((size_t)64)
 #define HUGE_PAGE ((size_t)2 << 20)
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if KVP_IS_SANITIZED
 #define MAP_THRESHOLD SIZE_MAX /* the sanitizers see the bounds of malloc, not those of a mapping */
 #else
 #define MAP_THRESHOLD ((size_t)1 << 20)

@@ -1,5 +1,5 @@
 /* What the C tests share: checks that do not vanish in a release build and that print the seed of a random history,
- * and a line for each test. KVP_SEED=n in the environment repeats the history of one seed. */
+ * and a line for each test. KVP_SEED=n in the environment repeats the history of one seed, KVP_SEEDS=n runs n at most. */
 #ifndef KVP_CTEST_H
 #define KVP_CTEST_H
 
@@ -58,7 +58,8 @@ static inline void kvp_fail(const char *file, int line, const char *what, const 
 
 /* Call history(random state) for seeds 1 to count, or for the one of KVP_SEED. */
 static inline void kvp_for_seeds(unsigned count, void (*history)(unsigned long long *state)) {
-    const char *only = getenv("KVP_SEED");
+    const char *only = getenv("KVP_SEED"), *most = getenv("KVP_SEEDS");
+    count = most && strtoul(most, NULL, 10) < count ? (unsigned)strtoul(most, NULL, 10) : count;
     unsigned long long first = only ? strtoull(only, NULL, 10) : 1;
     for (kvp_seed = first; kvp_seed < (only ? first + 1 : first + count); kvp_seed++) {
         unsigned long long state = kvp_seed;

@@ -4,6 +4,7 @@
 #include "ctest.h"
 #include "kvp/anchor.h"
 #include "kvp/block_copy.h"
+#include "kvp/check.h"
 #include "kvp/scrub_ledger.h"
 #include "kvp/sequence_batch.h"
 #include "kvp/shared_pool.h"
@@ -25,7 +26,7 @@ static void refuse(long n) {
 
 /* Bytes in use, where the C library's own allocator runs; the leak checker watches the others. */
 static size_t bytes_in_use(void) {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#if KVP_IS_SANITIZED
     return 0;
 #else
     struct mallinfo2 info = mallinfo2();

@@ -119,7 +119,8 @@ KVP_TEST(what_is_too_large_or_not_a_file_is_refused) {
     kvp_arena_config config = {.bytes = (uint64_t)1 << 63, .alignment = 1, .fd = -1};
     KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_TOO_LARGE && error == 0);
     config.bytes = (uint64_t)1 << 61;
-    KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_NO_MEMORY && error == ENOMEM);
+    KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_NO_MEMORY);
+    KVP_EXPECT(error == ENOMEM || error == EINVAL); /* the second under valgrind */
     config = (kvp_arena_config){.bytes = 4096, .alignment = (uint64_t)1 << 62, .fd = -1};
     KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_TOO_LARGE);
     config = (kvp_arena_config){.bytes = 4096, .alignment = 1, .fd = 10000};

@@ -1,4 +1,5 @@
 #include "ctest.h"
+#include "kvp/check.h"
 #include "kvp/memory.h"
 
 #include <unistd.h>
@@ -17,7 +18,7 @@ KVP_TEST(sizes_that_overflow_are_refused) {
     }
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) /* these end the process instead */
+#if !KVP_IS_SANITIZED /* these end the process instead */
 KVP_TEST(more_than_the_system_has_is_refused) {
     for (int i = 0; i < 2; i++)
         KVP_EXPECT(allocators[i](SIZE_MAX / 4, 1) == NULL);
@@ -90,7 +91,7 @@ KVP_TEST(mappings_go_back_whole) {
 
 int main(void) {
     KVP_RUN(sizes_that_overflow_are_refused);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !KVP_IS_SANITIZED
     KVP_RUN(more_than_the_system_has_is_refused);
 #endif
     KVP_RUN(arrays_are_zero_aligned_and_writable_to_their_last_byte);

@@ -18,6 +18,18 @@
 #define KVP_ASSERT(condition) ((void)0)
 #endif
 
+/* A sanitizer stands in for the allocator: gcc tells by macros, clang by features. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KVP_IS_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define KVP_IS_SANITIZED 1
+#endif
+#endif
+#ifndef KVP_IS_SANITIZED
+#define KVP_IS_SANITIZED 0
+#endif
+
 /* Return the sentence from the enclosing *_check() unless the condition holds. */
 #define KVP_REQUIRE(condition, sentence)                                                                               \
     do {                                                                                                               \
