@@ -94,6 +94,7 @@ TESTS_WITHOUT_A_PACKAGE = {
     "threads": "one pool from many threads",
     "sequences": "requests, and batches of them",
     "examples": "what examples/ has",
+    "fuzz": "all that reads bytes from elsewhere",
     "views": "what other libraries see of the memory of blocks",
     "typing": "files that must type-check",
     "packaging": "sdist and wheel",
