@@ -166,7 +166,8 @@ def run_pyx_tests(work):
     """Install the package with counters, and run the tests of the parts that are close to it."""
     build = work / "build"
     run(sys.executable, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT, f"-Cbuild-dir={build}",
-        "-Ccmake.build-type=Debug", "-Ccmake.define.KVP_PYX_COVERAGE=ON", "-Ccmake.define.KVP_LTO=OFF", "-Ccmake.define.CMAKE_C_FLAGS_DEBUG=-O0",
+        "-Ccmake.build-type=Debug", "-Ccmake.define.KVP_PYX_COVERAGE=ON",
+        "-Ccmake.define.KVP_LTO=OFF", "-Ccmake.define.CMAKE_C_FLAGS_DEBUG=-O0",
         cwd=ROOT)  # fmt: skip
     for counters in build.rglob("*.gcda"):
         counters.unlink()
