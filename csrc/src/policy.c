@@ -23,8 +23,10 @@ void kvp_policy_deallocate(kvp_policy *self, size_t size) {
     kvp_memory_free(self, 1, size);
 }
 
+typedef kvp_policy *(*maker)(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end);
+
 kvp_policy *kvp_policy_new(const kvp_policy_config *config, kvp_block_table *table, int32_t first_end) {
-    static kvp_policy *(*const makers[KVP_NUM_POLICIES])(const kvp_policy_config *, kvp_block_table *, int32_t) = {
+    static const maker makers[KVP_NUM_POLICIES] = {
         [KVP_POLICY_FIFO] = kvp_fifo_new,           [KVP_POLICY_LFU] = kvp_lfu_new,
         [KVP_POLICY_SLRU] = kvp_slru_new,           [KVP_POLICY_S3FIFO] = kvp_s3fifo_new,
         [KVP_POLICY_SIEVE] = kvp_sieve_new,         [KVP_POLICY_ARC] = kvp_arc_new,

@@ -125,6 +125,8 @@ KVP_TEST(what_is_too_large_or_not_a_file_is_refused) {
     KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_TOO_LARGE);
     config = (kvp_arena_config){.bytes = 4096, .alignment = 1, .fd = 10000};
     KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_NO_MEMORY && error == EBADF);
+    config = (kvp_arena_config){.bytes = 0, .alignment = 1, .fd = -1, .is_populated = true};
+    KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_NO_MEMORY && error == EINVAL);
     int fd = open("/dev/zero", O_RDONLY);
     config = (kvp_arena_config){.bytes = 4096, .alignment = 1, .fd = fd, .is_writable = true};
     KVP_EXPECT(kvp_arena_init(&arena, &config, &error) == KVP_NO_MEMORY && error == EACCES);
@@ -134,6 +136,10 @@ KVP_TEST(what_is_too_large_or_not_a_file_is_refused) {
 KVP_TEST(the_check_names_each_broken_invariant) {
     kvp_arena arena = made((kvp_arena_config){.bytes = 5000, .alignment = 256, .fd = -1});
     KVP_EXPECT_BROKEN_BY(arena.mapping, arena.data + 1, kvp_arena_check(&arena), "the data begin before the mapping");
+    KVP_EXPECT_BROKEN_BY(arena.mapping, NULL, kvp_arena_check(&arena), "the data begin before the mapping");
+    KVP_EXPECT_BROKEN_BY(arena.mapping, arena.mapping + 1, kvp_arena_check(&arena),
+                         "the data or the mapping are not aligned");
+    KVP_EXPECT_BROKEN_BY(arena.bytes, 0, kvp_arena_check(&arena), "the bytes go beyond the room for them");
     KVP_EXPECT_BROKEN_BY(arena.data, arena.data + 1, kvp_arena_check(&arena),
                          "the data or the mapping are not aligned");
     KVP_EXPECT_BROKEN_BY(arena.bytes, arena.room + 1, kvp_arena_check(&arena), "the bytes go beyond the room for them");

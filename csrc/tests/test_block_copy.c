@@ -212,8 +212,55 @@ KVP_TEST(blocks_of_other_sizes_do_not_pass_the_check) {
     side two = made(layout_of(KVP_LAYOUT_CONTIGUOUS, NUM_BLOCKS, 17, 1));
     kvp_block_copy copy = {{&one.memory, NULL}, {&two.memory, NULL}, 1};
     KVP_EXPECT_BROKEN(kvp_block_copy_check(&copy), "the blocks of the two sides are not of the same sizes");
+    two.memory.layout.region_bytes = one.memory.layout.region_bytes;
+    two.memory.layout.config.num_layers++;
+    KVP_EXPECT_BROKEN(kvp_block_copy_check(&copy), "the blocks of the two sides are not of the same sizes");
+    two.memory.layout.config.num_layers--;
+    two.memory.layout.config.outer_dim++;
+    KVP_EXPECT_BROKEN(kvp_block_copy_check(&copy), "the blocks of the two sides are not of the same sizes");
+    two.memory.layout.config.outer_dim--;
+    KVP_EXPECT_SOUND(kvp_block_copy_check(&copy));
     unmade(&one);
     unmade(&two);
+}
+
+/* Within one memory, what is read must not be written: below, above and between what is. */
+KVP_TEST(blocks_beside_those_that_are_written_may_be_read) {
+    side one = made(layout_of(KVP_LAYOUT_CONTIGUOUS, NUM_BLOCKS, 16, 1));
+    static const int32_t beside[] = {1, 20, 6}, into[] = {5, 9, 7}, among[] = {1, 20, 9};
+    kvp_block_copy copy = {{&one.memory, beside}, {&one.memory, into}, 3};
+    uint64_t at;
+    bool is_to;
+    KVP_EXPECT(kvp_block_copy_prepare(&copy, &at, &is_to) == KVP_OK);
+    copy.from.ids = among;
+    KVP_EXPECT(kvp_block_copy_prepare(&copy, &at, &is_to) == KVP_OVERLAP && at == 2 && !is_to);
+    unmade(&one);
+}
+
+/* Runs of less than a line, of so much in all that it goes past the caches. */
+KVP_TEST(many_small_blocks_are_copied_past_the_caches_and_nothing_beside_them) {
+    enum { BLOCKS = 850000, BYTES = 40, STRIDE = 64 };
+    kvp_layout_config config = {.num_blocks = BLOCKS,
+                                .num_layers = 1,
+                                .outer_dim = 1,
+                                .page_size = BYTES,
+                                .inner_dim = 1,
+                                .item_size = 1,
+                                .alignment = STRIDE};
+    kvp_layout layout;
+    const char *product;
+    KVP_EXPECT(kvp_layout_init(&layout, &config, &product) == KVP_OK);
+    side from = made(layout), to = made(layout);
+    for (uint64_t at = 0; at < from.bytes; at++)
+        from.room[at] = (char)(at * 7 + at / STRIDE);
+    kvp_block_copy copy = {{&from.memory, NULL}, {&to.memory, NULL}, BLOCKS};
+    kvp_block_copy_run(&copy, 1);
+    for (uint64_t block = 0; block < BLOCKS; block++) {
+        const char *was = from.room + block * STRIDE, *is = to.room + block * STRIDE;
+        KVP_EXPECT(memcmp(was, is, BYTES) == 0 && is[BYTES] == 0 && is[STRIDE - 1] == 0);
+    }
+    unmade(&from);
+    unmade(&to);
 }
 
 int main(void) {
@@ -223,5 +270,7 @@ int main(void) {
     KVP_RUN(ids_out_of_range_and_blocks_written_twice_are_refused_by_their_place);
     KVP_RUN(within_a_memory_no_block_is_both_read_and_written);
     KVP_RUN(blocks_of_other_sizes_do_not_pass_the_check);
+    KVP_RUN(blocks_beside_those_that_are_written_may_be_read);
+    KVP_RUN(many_small_blocks_are_copied_past_the_caches_and_nothing_beside_them);
     return 0;
 }

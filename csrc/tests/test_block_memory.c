@@ -114,11 +114,28 @@ KVP_TEST(the_check_names_each_broken_invariant) {
     kvp_block_memory_destroy(&memory);
 }
 
+KVP_TEST(memories_that_differ_in_any_measure_are_not_the_same) {
+    kvp_layout layout = layout_of(KVP_LAYOUT_LAYER_BLOCKS, 1);
+    kvp_block_memory one = made(&layout, room[0]), two = one;
+    KVP_EXPECT(kvp_block_memory_is_same(&one, &two));
+    uint64_t *measures[] = {&two.layout.num_parts,    &two.layout.region_bytes,    &two.layout.block_stride,
+                            &two.layout.layer_stride, &two.layout.outer_stride,    &two.layout.config.num_layers,
+                            &two.layout.layer_parts,  &two.layout.config.outer_dim};
+    for (size_t i = 0; i < sizeof measures / sizeof *measures; i++) {
+        ++*measures[i];
+        KVP_EXPECT(!kvp_block_memory_is_same(&one, &two) && !kvp_block_memory_is_same(&two, &one));
+        --*measures[i];
+    }
+    KVP_EXPECT(kvp_block_memory_is_same(&one, &two));
+    kvp_block_memory_destroy(&one);
+}
+
 int main(void) {
     KVP_RUN(no_two_regions_share_a_byte_and_pieces_are_the_regions_in_order);
     KVP_RUN(memories_overlap_from_the_first_common_byte_on);
     KVP_RUN(memories_between_each_other_do_not_overlap);
     KVP_RUN(the_same_bytes_in_another_order_are_not_the_same_memory);
     KVP_RUN(the_check_names_each_broken_invariant);
+    KVP_RUN(memories_that_differ_in_any_measure_are_not_the_same);
     return 0;
 }

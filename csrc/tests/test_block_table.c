@@ -118,11 +118,17 @@ KVP_TEST(the_check_names_each_broken_invariant) {
     kvp_block_table_destroy(&table);
 }
 
+KVP_TEST(more_rows_than_a_link_can_name_are_refused) {
+    kvp_block_table table;
+    KVP_EXPECT(kvp_block_table_init(&table, 1, INT32_MAX) == KVP_NO_MEMORY);
+}
+
 int main(void) {
     KVP_RUN(a_new_table_is_of_zeros_and_sound);
     KVP_RUN(two_rows_share_a_cache_line);
     KVP_RUN(a_row_tells_its_parent_and_whether_it_is_registered);
     KVP_RUN(rows_tell_the_forest_that_was_written);
     KVP_RUN(the_check_names_each_broken_invariant);
+    KVP_RUN(more_rows_than_a_link_can_name_are_refused);
     return 0;
 }

@@ -117,7 +117,21 @@ KVP_TEST(the_check_names_each_broken_invariant) {
     KVP_EXPECT_BROKEN_BY(ring.at, 1, kvp_event_ring_check(&ring), "the next event's entry is another");
     ring.entries[1].has_tokens = true;
     KVP_EXPECT_BROKEN(kvp_event_ring_check(&ring), "an event has tokens that nobody kept");
+    uint32_t tokens[16];
+    ring.tokens = tokens;
+    KVP_EXPECT_SOUND(kvp_event_ring_check(&ring));
+    ring.entries[1].kind = KVP_EVENT_REMOVED;
+    ring.entries[1].reason = KVP_REASON_CAPACITY;
+    KVP_EXPECT_BROKEN(kvp_event_ring_check(&ring), "an event has tokens that nobody kept");
+    ring.tokens = NULL;
     kvp_event_ring_destroy(&ring);
+}
+
+KVP_TEST(more_tokens_than_can_be_counted_are_refused) {
+    kvp_event_ring ring;
+    KVP_EXPECT(kvp_event_ring_init(&ring, SIZE_MAX / 64, 65) == KVP_NO_MEMORY);
+    KVP_EXPECT(kvp_event_ring_init(&ring, SIZE_MAX / 64, 0) == KVP_NO_MEMORY);
+    KVP_EXPECT(kvp_event_ring_init(&ring, (uint64_t)1 << 33, UINT32_MAX) == KVP_NO_MEMORY);
 }
 
 int main(void) {
@@ -128,5 +142,6 @@ int main(void) {
     KVP_RUN(the_event_that_is_awaited_is_news);
     KVP_RUN(what_is_read_is_the_tail_of_the_history);
     KVP_RUN(the_check_names_each_broken_invariant);
+    KVP_RUN(more_tokens_than_can_be_counted_are_refused);
     return 0;
 }

@@ -112,6 +112,18 @@ KVP_TEST(the_check_names_the_broken_invariant) {
     end();
 }
 
+KVP_TEST(the_number_of_a_hold_is_never_none) {
+    begin(4);
+    release(FILL(1));
+    ahead->number = UINT32_MAX;
+    kvp_lease *held = HOLD_AHEAD(1);
+    KVP_EXPECT(held->ahead == 1);
+    release(MATCH(1));
+    release(held);
+    expect_counts_of(0, 1, 0);
+    end();
+}
+
 int main(void) {
     KVP_RUN(what_nobody_asks_for_is_wasted_when_the_hold_ends);
     KVP_RUN(what_is_asked_for_meanwhile_was_useful_and_is_counted_once);
@@ -121,5 +133,6 @@ int main(void) {
     KVP_RUN(nothing_that_is_held_ahead_is_evicted);
     KVP_RUN(a_scattered_match_and_a_touch_ask_as_well);
     KVP_RUN(the_check_names_the_broken_invariant);
+    KVP_RUN(the_number_of_a_hold_is_never_none);
     return 0;
 }

@@ -131,6 +131,37 @@ KVP_TEST(a_hash_that_comes_and_goes_is_found_at_once) {
     end();
 }
 
+KVP_TEST(what_is_broken_is_named) {
+    begin(4);
+    for (uint32_t i = 0; i < 3; i++)
+        put(i, i);
+    uint32_t oldest = kvp_hash_ring_oldest(&ring), *head = NULL;
+    for (uint32_t bucket = 0; bucket < 1u << ring.bits; bucket++)
+        if (ring.heads[bucket] == (uint32_t)ring.newest - 1)
+            head = &ring.heads[bucket];
+#define BROKEN(place, value, sentence) KVP_EXPECT_BROKEN_BY(place, value, kvp_hash_ring_check(&ring), sentence)
+    BROKEN(ring.newest, ring.oldest + 5, "a ring of hashes holds more than it has room for");
+    BROKEN(ring.count, 2, "a ring of hashes is miscounted");
+    BROKEN(*head, 0, "a hash of a ring is not found");
+    ring.entries[oldest].is_used = 0;
+    KVP_EXPECT_BROKEN(kvp_hash_ring_check(&ring), "the oldest entry of a ring of hashes is not in use");
+    ring.entries[oldest].is_used = 1;
+#undef BROKEN
+    end();
+}
+
+/* Two rings apart by a whole turn of the positions: a link that is left over leads nowhere. */
+KVP_TEST(a_link_that_is_left_over_is_not_followed) {
+    begin(2);
+    for (uint32_t i = 0; i < 9; i++)
+        put(i % 3, i);
+    KVP_EXPECT(has(2, 8) && has(1, 7) && !has(0, 6));
+    uint32_t slot = kvp_hash_ring_find(&ring, 1);
+    ring.entries[slot].before = (uint32_t)ring.newest - 1; /* it leads to a younger one */
+    KVP_EXPECT(kvp_hash_ring_find(&ring, 77) == KVP_NO_SLOT && has(1, 7));
+    end();
+}
+
 int main(void) {
     KVP_RUN(nothing_is_found_in_an_empty_ring);
     KVP_RUN(the_oldest_is_forgotten_for_the_newest);
@@ -139,5 +170,7 @@ int main(void) {
     KVP_RUN(a_cleared_ring_knows_nothing);
     KVP_RUN(a_random_history_agrees_with_a_list);
     KVP_RUN(a_hash_that_comes_and_goes_is_found_at_once);
+    KVP_RUN(what_is_broken_is_named);
+    KVP_RUN(a_link_that_is_left_over_is_not_followed);
     return 0;
 }

@@ -80,8 +80,8 @@ KVP_TEST(it_remembers_the_last_hint_of_each_place) {
 KVP_TEST(the_check_names_each_broken_invariant) {
     kvp_hint_table table = new_table(1);
     kvp_hint_table_set(&table, 5, 6);
-    static const uint64_t masks[] = {62, 31, 8191};
-    for (int i = 0; i < 3; i++)
+    static const uint64_t masks[] = {62, 31, 8191, 99};
+    for (int i = 0; i < 4; i++)
         KVP_EXPECT_BROKEN_BY(table.mask, masks[i], kvp_hint_table_check(&table), "the hint table has a wrong size");
     KVP_EXPECT_BROKEN_BY(table.entries[7], table.entries[5], kvp_hint_table_check(&table),
                          "a hint is in the wrong place");

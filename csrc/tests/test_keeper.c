@@ -94,6 +94,7 @@ KVP_TEST(keepers_that_are_put_off_by_several_threads_are_all_taken_once) {
 KVP_TEST(the_check_names_each_broken_invariant) {
     kvp_keeper *self = begin();
     KVP_EXPECT_BROKEN_BY(self->owner, NULL, kvp_keeper_check(self), "a keeper keeps nothing");
+    KVP_EXPECT_BROKEN_BY(self->let_go, NULL, kvp_keeper_check(self), "a keeper keeps nothing");
     atomic_store(&self->shares, 0);
     KVP_EXPECT_BROKEN(kvp_keeper_check(self), "memory that nobody shares is still kept");
     atomic_store(&self->shares, 1);

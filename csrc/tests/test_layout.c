@@ -164,6 +164,21 @@ KVP_TEST(what_just_fits_is_taken) {
 KVP_TEST(the_check_names_each_broken_invariant) {
     kvp_layout layout = made(small(KVP_LAYOUT_LAYER_OUTERS));
     KVP_EXPECT_BROKEN_BY(layout.config.alignment, 3, kvp_layout_check(&layout), "the alignment is not a power of two");
+    KVP_EXPECT_BROKEN_BY(layout.config.alignment, 0, kvp_layout_check(&layout), "the alignment is not a power of two");
+    KVP_EXPECT_BROKEN_BY(layout.region_bytes, 0, kvp_layout_check(&layout),
+                         "the bytes of a region are not the product of its sizes");
+    KVP_EXPECT_BROKEN_BY(layout.region_stride, 55, kvp_layout_check(&layout),
+                         "the stride of regions is not their bytes, rounded up");
+    KVP_EXPECT_BROKEN_BY(layout.block_stride, 57, kvp_layout_check(&layout),
+                         "a stride is not the next inner one times its count");
+    KVP_EXPECT_BROKEN_BY(layout.layer_stride, 57, kvp_layout_check(&layout),
+                         "a stride is not the next inner one times its count");
+    KVP_EXPECT_BROKEN_BY(layout.layer_parts, 7, kvp_layout_check(&layout),
+                         "the parts are not those of the kind of layout");
+    KVP_EXPECT_BROKEN_BY(layout.outer_parts, 7, kvp_layout_check(&layout),
+                         "the parts are not those of the kind of layout");
+    KVP_EXPECT_BROKEN_BY(layout.config.alignment, 16, kvp_layout_check(&layout),
+                         "the stride of regions is not their bytes, rounded up");
     KVP_EXPECT_BROKEN_BY(layout.region_bytes, 57, kvp_layout_check(&layout),
                          "the bytes of a region are not the product of its sizes");
     KVP_EXPECT_BROKEN_BY(layout.region_stride, 57, kvp_layout_check(&layout),

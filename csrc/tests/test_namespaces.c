@@ -101,6 +101,10 @@ KVP_TEST(what_is_broken_is_named) {
     KVP_EXPECT(kvp_namespaces_set(&spaces, 1, 4, 6) == KVP_OK);
     KVP_EXPECT_BROKEN_BY(spaces.quotas[1].cap, 3, kvp_namespaces_check(&spaces),
                          "the quotas of a namespace are out of bounds");
+    KVP_EXPECT_BROKEN_BY(spaces.quotas[1].floor, -1, kvp_namespaces_check(&spaces),
+                         "the quotas of a namespace are out of bounds");
+    KVP_EXPECT_BROKEN_BY(spaces.quotas[1].cap, 11, kvp_namespaces_check(&spaces),
+                         "the quotas of a namespace are out of bounds");
     KVP_EXPECT_BROKEN_BY(spaces.promised, 5, kvp_namespaces_check(&spaces),
                          "what is promised to namespaces is miscounted");
     kvp_namespaces_hold(&spaces, 0, 7);

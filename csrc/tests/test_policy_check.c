@@ -153,11 +153,18 @@ KVP_TEST(a_broken_list_of_blocks_that_go_first_is_named) {
     end();
 }
 
+KVP_TEST(more_blocks_protected_than_may_be_are_named) {
+    begin_policy(KVP_POLICY_SLRU);
+    BROKEN(((kvp_block_lists *)policy)->lengths[1], pool.table.num_blocks + 1, "more blocks are protected than may be");
+    end_policy();
+}
+
 int main(void) {
     KVP_RUN(a_wrong_list_of_blocks_is_named_whatever_the_policy);
     KVP_RUN(the_end_of_a_list_in_another_is_named);
     KVP_RUN(a_block_of_a_kind_that_there_is_not_is_named);
     KVP_RUN(a_broken_segment_of_the_adaptive_policy_is_named);
     KVP_RUN(a_broken_list_of_blocks_that_go_first_is_named);
+    KVP_RUN(more_blocks_protected_than_may_be_are_named);
     return 0;
 }

@@ -415,6 +415,46 @@ KVP_TEST(a_generation_that_begins_anew_is_another_all_the_same) {
     end();
 }
 
+KVP_TEST(a_share_of_nothing_holds_nothing) {
+    begin(4);
+    kvp_lease *held = FILL(1), *share = kvp_lease_new(0, false);
+    kvp_segment none = {held, 0, 1, 0};
+    KVP_EXPECT(kvp_pool_share(&pool, &none, 1, now, share) == KVP_OK && !share->is_live);
+    KVP_EXPECT(kvp_pool_share(&pool, NULL, 0, now, share) == KVP_OK && !share->is_live && share->space == 0);
+    kvp_lease_unshare(share);
+    release(held);
+    end();
+}
+
+/* However it came to that: what contradicts a hold is counted and left alone, the rest is given back. */
+KVP_TEST(a_hold_that_the_rows_contradict_is_counted_as_corrupt) {
+    enum { SCATTERED, CHAIN, MUTABLE, KINDS };
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int is_unheld = 0; is_unheld < 2; is_unheld++) {
+            kvp_lease *lease;
+            begin(8);
+            release(FILL(1));
+            release(FILL(2));
+            if (kind == SCATTERED) {
+                lease = kvp_lease_new(2, false);
+                kvp_pool_match_scattered(&pool, HASHES(1, 2), 2, now, lease);
+            } else {
+                lease = kind == CHAIN ? MATCH(1) : allocate(2);
+            }
+            kvp_block *row = &pool.table.rows[lease->ids[0]];
+            if (is_unheld)
+                row->refs = 0;
+            else
+                row->lineage = kind == MUTABLE ? KVP_ROOT : KVP_UNREGISTERED;
+            kvp_block was = *row;
+            KVP_EXPECT(kvp_pool_release(&pool, lease) == KVP_CORRUPT && pool.stats.corruptions == 1);
+            KVP_EXPECT(memcmp(row, &was, sizeof was) == 0 && !lease->is_live);
+            KVP_EXPECT(kind == CHAIN || pool.table.rows[lease->ids[1]].refs == 0);
+            kvp_lease_unshare(lease);
+            kvp_pool_destroy(&pool);
+        }
+}
+
 int main(void) {
     KVP_RUN(a_new_pool_is_all_empty);
     KVP_RUN(blocks_of_a_handle_come_back_in_their_order);
@@ -445,5 +485,7 @@ int main(void) {
     KVP_RUN(a_join_that_names_a_block_twice_changes_nothing);
     KVP_RUN(a_weak_block_is_upgraded_until_it_is_another_or_has_no_identity);
     KVP_RUN(a_generation_that_begins_anew_is_another_all_the_same);
+    KVP_RUN(a_share_of_nothing_holds_nothing);
+    KVP_RUN(a_hold_that_the_rows_contradict_is_counted_as_corrupt);
     return 0;
 }

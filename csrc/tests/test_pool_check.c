@@ -194,6 +194,24 @@ KVP_TEST(the_check_leaves_its_scratch_clear) {
     end_mixed();
 }
 
+KVP_TEST(a_chain_that_is_none_is_named) {
+    begin_mixed(false);
+    KVP_EXPECT(held->is_chain && !sparse->is_chain);
+    BROKEN_BY(rows[held->ids[1]].lineage, KVP_ROOT, "the blocks of a chain do not continue each other");
+    end_mixed();
+}
+
+KVP_TEST(a_pin_that_does_not_hold_its_block_is_named) {
+    begin_mixed(false);
+    kvp_lease *pin = kvp_lease_new(1, false);
+    int32_t wanted;
+    KVP_EXPECT(kvp_pool_pin(&pool, HASHES(13), 1, 8, now, pin, &wanted) == KVP_OK);
+    KVP_EXPECT_SOUND(CHECK());
+    BROKEN_BY(pin->ids[0], held->ids[1], "a block's references are not those that hold it");
+    release(pin);
+    end_mixed();
+}
+
 int main(void) {
     KVP_RUN(a_wrong_count_of_blocks_is_named);
     KVP_RUN(a_wrong_reference_is_named);
@@ -208,5 +226,7 @@ int main(void) {
     KVP_RUN(a_wrong_count_of_pins_is_named);
     KVP_RUN(a_policy_that_miscounts_its_blocks_is_named);
     KVP_RUN(the_check_leaves_its_scratch_clear);
+    KVP_RUN(a_chain_that_is_none_is_named);
+    KVP_RUN(a_pin_that_does_not_hold_its_block_is_named);
     return 0;
 }

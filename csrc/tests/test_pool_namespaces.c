@@ -406,6 +406,17 @@ KVP_TEST(rows_are_refused_by_the_room_of_their_own_namespace) {
     end();
 }
 
+KVP_TEST(a_quota_that_others_leave_no_room_for_changes_nothing) {
+    begin_spaces(8, KVP_POLICY_LRU, 0);
+    release(FILL_IN(OWN, 1, 2));
+    kvp_lease *others = allocate_in(OTHER, 5);
+    KVP_EXPECT(kvp_pool_set_quota(&pool, OWN, 4, 8, 77) == KVP_NOT_ENOUGH);
+    KVP_EXPECT(pool.namespaces->quotas[OWN].floor == 0 && pool.now == 0 && is_known(2));
+    limit(OWN, 3, 8);
+    release(others);
+    end();
+}
+
 int main(void) {
     KVP_RUN(what_others_registered_is_not_found);
     KVP_RUN(a_scattered_match_leaves_out_what_is_not_there_not_ours_or_beyond_the_room);
@@ -423,5 +434,6 @@ int main(void) {
     KVP_RUN(a_request_neither_finds_nor_shares_what_others_computed);
     KVP_RUN(a_copy_needs_room_in_its_namespace_and_what_is_given_back_makes_some);
     KVP_RUN(rows_are_refused_by_the_room_of_their_own_namespace);
+    KVP_RUN(a_quota_that_others_leave_no_room_for_changes_nothing);
     return 0;
 }

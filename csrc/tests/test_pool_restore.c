@@ -337,6 +337,41 @@ KVP_TEST(what_is_beyond_the_cap_of_its_namespace_goes_at_once) {
     end();
 }
 
+/* More hashes of one home than the probe bound lets in. */
+KVP_TEST(an_index_that_meets_the_probe_bound_is_restored_by_rekeying) {
+    enum { CROWD = KVP_INDEX_CHUNK_SLOTS * KVP_INDEX_MAX_PROBES + 16 };
+    static uint64_t hashes[CROWD], work[3 * CROWD];
+    static int64_t lifetimes[CROWD];
+    static int32_t ids[CROWD], parents[CROWD];
+    static uint8_t levels[CROWD], spaces[CROWD], is_parked[CROWD], checked[5 * CROWD];
+    kvp_pool_config config = {.num_blocks = CROWD, .secret = {1, 2}};
+    KVP_EXPECT(kvp_pool_init(&pool, &config) == KVP_OK);
+    int32_t n = 0;
+    for (uint64_t hash = 1; n < CROWD; hash++) {
+        if (kvp_hash_index_place(&pool.index, hash).home != 0)
+            continue;
+        hashes[n] = hash;
+        lifetimes[n] = KVP_NO_EXPIRY;
+        ids[n] = n;
+        levels[n] = KVP_DEFAULT_LEVEL;
+        parents[n++] = KVP_NO_BLOCK;
+    }
+    kvp_index_columns columns = {.count = CROWD,
+                                 .hashes = hashes,
+                                 .lifetimes = lifetimes,
+                                 .ids = ids,
+                                 .parents = parents,
+                                 .levels = levels,
+                                 .spaces = spaces,
+                                 .is_parked = is_parked};
+    kvp_restoration restoration = {.columns = &columns, .num_known = 1, .num_spaces = 1};
+    KVP_EXPECT(kvp_pool_restore(&pool, &restoration, 0, work) == KVP_OK && pool.index.rekeys > 0);
+    KVP_EXPECT_SOUND(kvp_pool_check(&pool, checked));
+    for (int32_t i = 0; i < CROWD; i++)
+        KVP_EXPECT(kvp_hash_index_find(&pool.index, hashes[i]) == i);
+    kvp_pool_destroy(&pool);
+}
+
 int main(void) {
     KVP_RUN(an_empty_pool_is_saved_and_restored);
     KVP_RUN(blocks_go_in_the_same_order_afterwards);
@@ -353,5 +388,6 @@ int main(void) {
     KVP_RUN(tokens_are_restored_where_they_are_kept);
     KVP_RUN(namespaces_are_made_or_the_pool_is_left_as_it_is);
     KVP_RUN(what_is_beyond_the_cap_of_its_namespace_goes_at_once);
+    KVP_RUN(an_index_that_meets_the_probe_bound_is_restored_by_rekeying);
     return 0;
 }

@@ -71,10 +71,25 @@ KVP_TEST(sets_are_told_apart_after_their_numbers_begin_anew) {
     end();
 }
 
+KVP_TEST(what_is_broken_is_named) {
+    begin();
+    REPLACE(3, 4);
+#define BROKEN(place, value, sentence) KVP_EXPECT_BROKEN_BY(place, value, kvp_protection_check(&set), sentence)
+    BROKEN(set.count, -1, "more blocks are protected than there are");
+    BROKEN(set.count, 17, "more blocks are protected than there are");
+    BROKEN(set.ids[1], -1, "what is protected is not a block");
+    BROKEN(set.ids[1], 16, "what is protected is not a block");
+    BROKEN(set.epochs[7], set.epoch + 1, "a block is protected by an old set");
+    BROKEN(set.epochs[7], set.epoch, "a protected block is not among those named");
+#undef BROKEN
+    end();
+}
+
 int main(void) {
     KVP_RUN(a_set_holds_what_was_named_last);
     KVP_RUN(what_was_dropped_between_is_not_named_as_dropped_by_the_next_set);
     KVP_RUN(a_cleared_set_is_empty);
     KVP_RUN(sets_are_told_apart_after_their_numbers_begin_anew);
+    KVP_RUN(what_is_broken_is_named);
     return 0;
 }

@@ -196,6 +196,10 @@ KVP_TEST(what_is_broken_is_named) {
     KVP_EXPECT_BROKEN_BY(sampler.count, 17u, kvp_reuse_sampler_check(&sampler),
                          "more blocks are followed than there is room for");
     KVP_EXPECT_BROKEN_BY(sampler.next, position, kvp_reuse_sampler_check(&sampler), "a position is out of its range");
+    KVP_EXPECT_BROKEN_BY(sampler.oldest, position + 1, kvp_reuse_sampler_check(&sampler),
+                         "a position is out of its range");
+    KVP_EXPECT_BROKEN_BY(sampler.fresh, 0u, kvp_reuse_sampler_check(&sampler),
+                         "a block that is followed does not know its position");
     KVP_EXPECT_BROKEN_BY(sampler.entries[0].position, position + 1, kvp_reuse_sampler_check(&sampler),
                          "a block that is followed does not know its position");
     KVP_EXPECT_BROKEN_BY(sampler.entries[0].hash, 77ull, kvp_reuse_sampler_check(&sampler),
@@ -206,6 +210,14 @@ KVP_TEST(what_is_broken_is_named) {
                          "blocks that are followed are miscounted");
     KVP_EXPECT_BROKEN_BY(sampler.stats.sampled, 1ull, kvp_reuse_sampler_check(&sampler),
                          "more blocks were asked for again than were asked for");
+    KVP_EXPECT_BROKEN_BY(sampler.stats.sampled, sampler.stats.requested + 1, kvp_reuse_sampler_check(&sampler),
+                         "more blocks were asked for again than were asked for");
+    KVP_EXPECT_BROKEN_BY(sampler.stats.found, sampler.stats.requested + 1, kvp_reuse_sampler_check(&sampler),
+                         "more blocks were asked for again than were asked for");
+    KVP_EXPECT_BROKEN_BY(sampler.stats.idle_ages[3], sampler.stats.idle_ages[3] + 1, kvp_reuse_sampler_check(&sampler),
+                         "evictions are miscounted");
+    KVP_EXPECT_BROKEN_BY(sampler.stats.reuse_counts[3], sampler.stats.reuse_counts[3] + 1,
+                         kvp_reuse_sampler_check(&sampler), "evictions are miscounted");
     KVP_EXPECT_BROKEN_BY(sampler.stats.evicted, 3ull, kvp_reuse_sampler_check(&sampler), "evictions are miscounted");
     end();
 }

@@ -424,6 +424,19 @@ KVP_TEST(no_history_moves_what_was_computed) {
     kvp_for_seeds(400, history);
 }
 
+KVP_TEST(tokens_without_a_block_are_named) {
+    kvp_sequence sequence;
+    begin(8);
+    START(&sequence, 1, 2, 3, 4, 5);
+    uint64_t computed = sequence.num_computed;
+    KVP_EXPECT(kvp_sequence_make_room(&sequence, 100) == KVP_OK);
+    KVP_EXPECT_BROKEN_BY(sequence.num_tokens, 9, kvp_sequence_check(&sequence, &pool),
+                         "a sequence has tokens without a block");
+    KVP_EXPECT(sequence.num_computed == computed);
+    finish(&sequence);
+    end();
+}
+
 int main(void) {
     KVP_RUN(an_opened_sequence_has_blocks_for_its_tokens_and_slots);
     KVP_RUN(what_is_computed_can_be_matched_and_one_token_is_left);
@@ -446,5 +459,6 @@ int main(void) {
     KVP_RUN(a_sequence_stays_within_its_cap);
     KVP_RUN(the_check_names_what_is_broken);
     KVP_RUN(no_history_moves_what_was_computed);
+    KVP_RUN(tokens_without_a_block_are_named);
     return 0;
 }

@@ -228,6 +228,45 @@ KVP_TEST(no_history_shows_what_is_not) {
     kvp_for_seeds(300, history);
 }
 
+KVP_TEST(a_batch_of_many_rows_is_written_and_served_whole) {
+    enum { MANY = 20 };
+    static kvp_sequence many[MANY];
+    uint32_t step_tokens[MANY];
+    int32_t none[MANY];
+    begin(64);
+    KVP_EXPECT(kvp_sequence_batch_init(&batch, MANY, BLOCKS, 64) == KVP_OK);
+    for (uint32_t i = 0; i < MANY; i++) {
+        uint32_t tokens[SIZE] = {i + 1, 2, 3, i};
+        start(&many[i], tokens, 1 + i % SIZE);
+        kvp_sequence_batch_add(&batch, &many[i]);
+        step_tokens[i] = 50 + i;
+    }
+    kvp_step step = {step_tokens, NULL, 1};
+    KVP_EXPECT(kvp_sequence_batch_write(&batch, &step) == KVP_OK);
+    KVP_EXPECT(kvp_sequence_batch_append(&batch, &pool, &step, false, now, none, &num_refused) == KVP_OK);
+    for (uint32_t i = 0; i < MANY; i++) {
+        uint64_t position = 1 + i % SIZE;
+        KVP_EXPECT(many[i].num_tokens == position + 1 && many[i].tokens[position] == 50 + i);
+        KVP_EXPECT(batch.slots[i] == many[i].lease->ids[position / SIZE] * SIZE + (int64_t)(position % SIZE));
+    }
+    expect_batch();
+    for (uint32_t i = MANY; i-- > 0;) {
+        kvp_sequence_batch_remove(&batch, i);
+        finish(&many[i]);
+    }
+    kvp_sequence_batch_destroy(&batch);
+    end();
+}
+
+KVP_TEST(a_sequence_that_does_not_commit_on_append_registers_nothing) {
+    begin_batch(16);
+    start(&sequences[0], TOKENS(1, 2, 3, 4), 4);
+    sequences[0].commits_on_append = false;
+    kvp_sequence_batch_add(&batch, &sequences[0]);
+    KVP_EXPECT(ONE_EACH(5) == KVP_OK && sequences[0].lease->registered == 0 && !is_known(sequences[0].hashes[0]));
+    end_batch();
+}
+
 int main(void) {
     KVP_RUN(a_step_appends_to_every_row);
     KVP_RUN(rows_may_get_different_numbers_of_tokens);
@@ -239,5 +278,7 @@ int main(void) {
     KVP_RUN(a_row_that_shrank_and_grew_outside_is_shown_anew);
     KVP_RUN(the_check_names_what_is_broken);
     KVP_RUN(no_history_shows_what_is_not);
+    KVP_RUN(a_batch_of_many_rows_is_written_and_served_whole);
+    KVP_RUN(a_sequence_that_does_not_commit_on_append_registers_nothing);
     return 0;
 }

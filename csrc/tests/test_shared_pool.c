@@ -404,6 +404,38 @@ KVP_TEST(drops_that_race_with_calls_leave_nothing_behind) {
     }
 }
 
+KVP_TEST(who_waits_in_one_namespace_keeps_no_other_waiting) {
+    kvp_pool_config config = {.num_blocks = 8, .secret = {1, 2}, .max_namespaces = 2};
+    kvp_waiter waiters[3];
+    kvp_lease *wanted[3];
+    uint64_t evicted[8];
+    uint32_t num_evicted;
+    KVP_EXPECT(kvp_shared_pool_init(&shared, &config) == KVP_OK);
+    kvp_shared_pool_enter(&shared);
+    KVP_EXPECT(kvp_pool_set_quota(&shared.pool, 1, 0, 2, 0) == KVP_OK);
+    KVP_EXPECT(kvp_pool_set_quota(&shared.pool, 2, 0, 8, 0) == KVP_OK);
+    kvp_lease *first = kvp_lease_new(2, true);
+    first->space = 1;
+    KVP_EXPECT(kvp_pool_allocate(&shared.pool, first, 0, evicted, 8, &num_evicted) == KVP_OK);
+    for (int i = 0; i < 3; i++) { /* two of the namespace that is at its cap, and one behind them that is not */
+        wanted[i] = kvp_lease_new(i == 1 ? 1 : 2, true);
+        wanted[i]->space = i < 2 ? 1 : 2;
+        KVP_EXPECT(kvp_waiter_init(&waiters[i], wanted[i], evicted, NULL) == KVP_OK);
+        kvp_shared_pool_enqueue(&shared, &waiters[i]);
+    }
+    kvp_shared_pool_leave(&shared);
+    KVP_EXPECT(!waiters[0].is_granted && !waiters[1].is_granted && waiters[2].is_granted && shared.num_waiters == 2);
+    kvp_shared_pool_drop(&shared, first); /* two come back: the first takes them, the second stays behind it */
+    KVP_EXPECT(waiters[0].is_granted && !waiters[1].is_granted && shared.num_waiters == 1);
+    kvp_shared_pool_drop(&shared, wanted[0]);
+    KVP_EXPECT(waiters[1].is_granted && shared.num_waiters == 0);
+    kvp_shared_pool_drop(&shared, wanted[1]);
+    kvp_shared_pool_drop(&shared, wanted[2]);
+    for (int i = 0; i < 3; i++)
+        kvp_waiter_destroy(&waiters[i]);
+    end();
+}
+
 int main(void) {
     KVP_RUN(a_drop_while_nobody_holds_the_lock_takes_effect_at_once);
     KVP_RUN(a_drop_while_another_thread_holds_the_lock_is_deferred_until_it_leaves);
@@ -420,5 +452,6 @@ int main(void) {
     KVP_RUN(who_gave_up_can_queue_again_at_the_end);
     KVP_RUN(threads_that_wait_match_register_and_drop_lose_no_block);
     KVP_RUN(drops_that_race_with_calls_leave_nothing_behind);
+    KVP_RUN(who_waits_in_one_namespace_keeps_no_other_waiting);
     return 0;
 }

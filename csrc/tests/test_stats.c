@@ -28,6 +28,8 @@ KVP_TEST(the_check_names_each_broken_invariant) {
     KVP_EXPECT_BROKEN_BY(stats.match_blocks_returned, 1, kvp_stats_check(&stats), "more blocks matched than asked for");
     KVP_EXPECT_BROKEN_BY(stats.scan_blocks_returned, 1, kvp_stats_check(&stats), "more blocks scanned than asked for");
     KVP_EXPECT_BROKEN_BY(stats.duplicates, 1, kvp_stats_check(&stats), "more duplicates than registrations");
+    KVP_EXPECT_BROKEN_BY(stats.evictions_for_pressure, 1, kvp_stats_check(&stats),
+                         "more evictions for pressure than ahead");
     KVP_EXPECT_BROKEN_BY(stats.corruptions, 1, kvp_stats_check(&stats),
                          "a finalizer met a reference count that contradicts it");
 }

@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-typedef enum call { NONE, MUTEX, THREAD, SEMAPHORE, ADVICE, SYNC } call;
+typedef enum call { NONE, MUTEX, TRY, THREAD, SEMAPHORE, ADVICE, SYNC } call;
 
 static call failing;
 static int failing_error;
@@ -36,6 +36,12 @@ int __real_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t 
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *kind);
 int __wrap_pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *kind) {
     return fails(MUTEX) ? failing_error : __real_pthread_mutex_init(mutex, kind);
+}
+
+int __real_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex);
+int __wrap_pthread_mutex_trylock(pthread_mutex_t *mutex) {
+    return fails(TRY) ? failing_error : __real_pthread_mutex_trylock(mutex);
 }
 
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *kind, void *(*work)(void *), void *argument);
@@ -93,6 +99,43 @@ KVP_TEST(a_child_that_cannot_make_its_locks_anew_is_told) {
         KVP_EXPECT(kvp_shared_pool_forget_others(&shared) == KVP_OK && asked == 2);
         kvp_shared_pool_destroy(&shared);
     }
+}
+
+static kvp_lease *hold(kvp_shared_pool *shared) {
+    kvp_lease *lease = kvp_lease_new(2, true);
+    uint32_t num_evicted;
+    kvp_shared_pool_enter(shared);
+    KVP_EXPECT(kvp_pool_allocate(&shared->pool, lease, 0, NULL, 0, &num_evicted) == KVP_OK);
+    kvp_shared_pool_leave(shared);
+    return lease;
+}
+
+KVP_TEST(a_drop_whose_lock_comes_free_after_its_push_takes_effect_at_once) {
+    kvp_shared_pool shared;
+    refuse(NONE, 0, 0);
+    KVP_EXPECT(kvp_shared_pool_init(&shared, &config) == KVP_OK);
+    kvp_lease *lease = hold(&shared);
+    refuse(TRY, 1, EBUSY); /* whoever had it leaves before the second try */
+    kvp_shared_pool_drop(&shared, lease);
+    KVP_EXPECT(asked == 2 && shared.pool.num_leases == 0 && kvp_pool_available(&shared.pool) == 8);
+    kvp_shared_pool_destroy(&shared);
+}
+
+KVP_TEST(what_is_dropped_under_the_lock_waits_for_who_has_it_next) {
+    kvp_shared_pool shared;
+    refuse(NONE, 0, 0);
+    KVP_EXPECT(kvp_shared_pool_init(&shared, &config) == KVP_OK);
+    kvp_lease *lease = hold(&shared);
+    kvp_shared_pool_enter(&shared);
+    refuse(TRY, 3, EBUSY); /* the drop tries twice, in vain, and somebody else has the lock when we look again */
+    kvp_shared_pool_drop(&shared, lease);
+    KVP_EXPECT(asked == 2 && shared.pool.num_leases == 1);
+    kvp_shared_pool_leave(&shared);
+    KVP_EXPECT(asked == 3 && shared.pool.num_leases == 1 && atomic_load(&shared.deferred) == lease);
+    kvp_shared_pool_enter(&shared);
+    KVP_EXPECT(shared.pool.num_leases == 0 && atomic_load(&shared.deferred) == NULL);
+    kvp_shared_pool_leave(&shared);
+    kvp_shared_pool_destroy(&shared);
 }
 
 KVP_TEST(without_a_semaphore_nobody_waits) {
@@ -209,6 +252,8 @@ KVP_TEST(a_sync_that_fails_says_why) {
 int main(void) {
     KVP_RUN(without_one_of_its_locks_no_pool_is_made);
     KVP_RUN(a_child_that_cannot_make_its_locks_anew_is_told);
+    KVP_RUN(a_drop_whose_lock_comes_free_after_its_push_takes_effect_at_once);
+    KVP_RUN(what_is_dropped_under_the_lock_waits_for_who_has_it_next);
     KVP_RUN(without_a_semaphore_nobody_waits);
     KVP_RUN(a_copy_is_whole_without_the_threads_that_could_not_begin);
     KVP_RUN(pages_are_touched_one_by_one_where_the_kernel_cannot_populate);
