@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mutations import Mutation
-from workshop import Workshop, sha
+from workshop import SYSTEM, Workshop, sha
 
 # Bounds what a change may do to the machine: memory, and the length of a file.
 LIMITS = "ulimit -c 0; ulimit -f 4000000; "
@@ -191,10 +191,12 @@ class Trial:
             self.workshop.link_library(build, objects, library)
         for test in tests:
             program = self.workshop.program(build, test)
-            if test in changed:
+            is_static = test == SYSTEM
+            if test in changed or is_static:
                 program = work / f"{build}-{Path(test).stem}"
-                self.workshop.link_test(build, test, changed[test], program)
-            how = self.run(build, program, library if objects else None, self.limits(build, test))
+                unit = changed.get(test, self.workshop.object(build, test))
+                self.workshop.link_test(build, test, unit, program, changed)
+            how = self.run(build, program, library if objects and not is_static else None, self.limits(build, test))
             if how:
                 return test, how
             passed = result.passed.setdefault(build, [])
