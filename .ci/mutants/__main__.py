@@ -6,8 +6,9 @@
 
 A change counts as noticed when a test fails, crashes or takes too long; first without, then with the address and
 undefined-behaviour sanitizers. Not counted are changes that do not compile, that give the same machine code as none or
-as another, and those of csrc/tests/equivalent_mutants.txt, which says why no test can tell. Results are kept, so that a
-second run tries only what a test that is new or changed may notice. The report is build/mutants/report.txt (and .json).
+as another, and survivors on the list csrc/tests/equivalent_mutants.txt, which says why no test can tell. Results are
+kept, so that a second run tries only what a test that is new or changed may notice. The report is
+build/mutants/report.txt (and .json).
 """
 
 from __future__ import annotations
@@ -120,8 +121,9 @@ def report(workshop: Workshop, counts: dict[str, int], tried: list[tuple[Mutatio
         row["tried"] += 1
         is_duplicate = result.object_key and (mutation.path, result.object_key) in seen
         seen.add((mutation.path, result.object_key))
-        is_judged = any(entry.covers(mutation, text) for entry in judged)
-        if result.outcome == "killed" and is_judged:
+        entries = [entry for entry in judged if entry.covers(mutation, text)]
+        is_judged = len(entries) > 0
+        if result.outcome == "killed" and any(entry.new != "*" for entry in entries):
             wrong.append(f"{mutation.path}:{mutation.line} {mutation.new}: {result.killer} {result.how}")
         outcome = "same" if is_duplicate else result.outcome
         outcome = "judged" if outcome == "survived" and is_judged else outcome

@@ -158,7 +158,9 @@ class Reader:
         start, end = self.tokens[i].start, self.tokens[stop].start
         words = [token.text for token in self.tokens[i : i + 4]]
         is_declaration = words[0] in TYPES or (
-            self.tokens[i].kind == "word" and re.match(r"\w+ \*?\*?(const )?\w", self.text[start:end]) is not None
+            words[0] not in JUMPS
+            and self.tokens[i].kind == "word"
+            and re.match(r"\w+ \*?\*?(const )?\w", self.text[start:end]) is not None
         )
         if words[0] == "return" and stop > i + 1:
             value_start = self.tokens[i + 1].start
@@ -167,7 +169,7 @@ class Reader:
                 self.add(value_start, end, "0", "result")
             if value not in ("true", "false") and '"' not in value:
                 self.add(value_start, end, f"!({value})", "result")
-        elif not (is_declaration and words[0] not in JUMPS):
+        elif not is_declaration:
             self.add(start, end, "", "deletion")
         self.operators(i, stop, is_declaration)
 

@@ -26,6 +26,9 @@ FLAGS = {
 COVERAGE = ["-O0", "--coverage"]
 # Compiled once more into a test of its own, with a switch for failing allocations.
 OWN_MEMORY = "tests/test_allocation_failure.c"
+# Linked with the objects themselves, so that it comes between them and the system. As in csrc/tests/CMakeLists.txt.
+SYSTEM = "tests/test_system_failure.c"
+WRAPPED = [f"-Wl,--wrap={call}" for call in ("pthread_mutex_init", "pthread_create", "sem_init", "madvise", "msync")]
 
 
 def sha(*parts: str | bytes) -> str:
@@ -134,9 +137,15 @@ class Workshop:
         """Link objects into a library that goes before the core's."""
         must([COMPILER, *FLAGS[build], "-shared", "-pthread", *map(str, objects), "-o", str(target)], self.place)
 
-    def link_test(self, build: str, test: str, unit: Path, target: Path) -> None:
-        """Link a test against the library of the core."""
+    def link_test(
+        self, build: str, test: str, unit: Path, target: Path, changed: dict[str, Path] | None = None
+    ) -> None:
+        """Link a test against the library of the core, or with its objects, some of which may be changed."""
         folder, objects = self.place / build, [str(unit)]
+        if test == SYSTEM:
+            objects += [str((changed or {}).get(source, self.object(build, source))) for source in self.sources]
+            must([COMPILER, *FLAGS[build], "-pthread", *objects, *WRAPPED, "-o", str(target)], self.place)
+            return
         if test == OWN_MEMORY:
             memory = folder / "refusing_memory.o"
             switch = ["-include", "tests/refusal.h", "-c", "src/memory.c", "-o", str(memory)]
@@ -259,7 +268,8 @@ class Workshop:
             switch = ["-include", "tests/refusal.h", "-c", "src/memory.c", "-o", str(refusing)]
             must([COMPILER, *COMMON, *COVERAGE, *switch], self.csrc)
             objects = [path for path in objects if path.name != "src_memory.c.o"] + [refusing]
-        must([COMPILER, "--coverage", "-pthread", *map(str, objects), "-o", str(program)], folder)
+        wrapped = WRAPPED if test == SYSTEM else []
+        must([COMPILER, "--coverage", "-pthread", *map(str, objects), *wrapped, "-o", str(program)], folder)
         shutil.rmtree(counts, ignore_errors=True)
         counts.mkdir()
         for target in objects:

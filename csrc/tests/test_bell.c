@@ -308,6 +308,25 @@ KVP_TEST(a_forked_child_has_no_queue_and_rings_for_nobody) {
     end();
 }
 
+KVP_TEST(an_abandoned_pool_forgets_who_waited_and_listened) {
+    begin_as(16, true);
+    listen(&bell);
+    kvp_lease *all = allocate(NUM_BLOCKS);
+    KVP_EXPECT(shared.relief == -1 && shared.latency.period == 0);
+    enqueue(0, 1);
+    shared.relief = 4;
+    kvp_shared_pool_abandon(&shared);
+    KVP_EXPECT(shared.first == NULL && shared.last == NULL && shared.num_waiters == 0);
+    KVP_EXPECT(shared.relief == -1 && shared.news == NULL && shared.listener == NULL && shared.sleeper == NULL);
+    kvp_shared_pool_drop_outside(&shared, all);
+    KVP_EXPECT(!is_readable(&bell) && kvp_pool_available(&shared.pool) == 0);
+    kvp_shared_pool_settle(&shared);
+    KVP_EXPECT(kvp_pool_available(&shared.pool) == NUM_BLOCKS && shared.dead == NULL);
+    kvp_waiter_destroy(&waiters[0]);
+    kvp_lease_unshare(wanted[0]);
+    end();
+}
+
 typedef struct looper {
     pthread_t thread;
     unsigned long long state;
@@ -401,6 +420,7 @@ int main(void) {
     KVP_RUN(a_later_event_can_be_awaited);
     KVP_RUN(the_drop_that_relieves_the_pressure_rings_once);
     KVP_RUN(a_forked_child_has_no_queue_and_rings_for_nobody);
+    KVP_RUN(an_abandoned_pool_forgets_who_waited_and_listened);
     KVP_RUN(loops_in_threads_lose_no_wake_and_no_block);
     KVP_RUN(the_check_names_each_broken_invariant);
     return 0;

@@ -108,6 +108,8 @@ KVP_TEST(the_check_names_each_broken_invariant) {
                          "the bytes of a part are not those of its regions");
     KVP_EXPECT_BROKEN_BY(memory.bases[1], NULL, kvp_block_memory_check(&memory),
                          "a part wraps around the end of the address space");
+    KVP_EXPECT_BROKEN_BY(memory.bases[0], NULL, kvp_block_memory_check(&memory),
+                         "a part wraps around the end of the address space");
     KVP_EXPECT_BROKEN_BY(memory.bases[1], (char *)UINTPTR_MAX, kvp_block_memory_check(&memory),
                          "a part wraps around the end of the address space");
     KVP_EXPECT_BROKEN_BY(memory.bases[2], memory.bases[0] + 1, kvp_block_memory_check(&memory), "two parts overlap");

@@ -159,22 +159,6 @@ KVP_TEST(the_checks_of_all_structures_are_called) {
     end_mixed();
 }
 
-KVP_TEST(a_wrong_count_of_pins_is_named) {
-    begin_mixed(false);
-    kvp_lease *pin = kvp_lease_new(2, false);
-    int32_t wanted;
-    KVP_EXPECT(kvp_pool_pin(&pool, HASHES(99, 12), 2, 8, now, pin, &wanted) == KVP_OK && wanted == 2);
-    KVP_EXPECT_SOUND(CHECK());
-    BROKEN_BY(pool.pins[2], 2, "a block miscounts its pins");
-    BROKEN_BY(pool.pins[1], 0, "a block miscounts its pins");
-    BROKEN_BY(pool.pins[7], 1, "a block miscounts its pins");
-    BROKEN_BY(pool.num_pinned, 3, "the pinned blocks are miscounted");
-    BROKEN_BY(pool.num_pinned, 1, "the pinned blocks are miscounted");
-    BROKEN_BY(pin->is_pin, false, "a block miscounts its pins");
-    release(pin);
-    end_mixed();
-}
-
 KVP_TEST(a_policy_that_miscounts_its_blocks_is_named) {
     for (int kind = KVP_POLICY_FIFO; kind < KVP_NUM_POLICIES; kind++) {
         begin_as(8, false, (kvp_policy_kind)kind);
@@ -223,7 +207,6 @@ int main(void) {
     KVP_RUN(a_registered_block_out_of_the_index_is_named);
     KVP_RUN(a_wrong_ring_of_copies_is_named);
     KVP_RUN(the_checks_of_all_structures_are_called);
-    KVP_RUN(a_wrong_count_of_pins_is_named);
     KVP_RUN(a_policy_that_miscounts_its_blocks_is_named);
     KVP_RUN(the_check_leaves_its_scratch_clear);
     KVP_RUN(a_chain_that_is_none_is_named);

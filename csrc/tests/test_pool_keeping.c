@@ -1,4 +1,4 @@
-/* What is kept longer, or not: levels and times to live, pins, protection, eviction ahead, and the choice of others. */
+/* Who goes when: levels and times to live, protection, eviction ahead, and the choice of others. */
 #include "pool_fixture.h"
 
 static void begin_with_facts(int32_t num_blocks) {
@@ -51,59 +51,6 @@ KVP_TEST(a_held_block_can_be_retained) {
     release(held);
     release(FILL(3));
     EXPECT_ORDER(2, 3, 1);
-    end();
-}
-
-static kvp_status pin_n(const uint64_t *hashes, uint32_t n, int32_t limit, kvp_lease **lease, int32_t *wanted) {
-    *lease = kvp_lease_new(n, false);
-    kvp_status status = kvp_pool_pin(&pool, hashes, n, limit, now, *lease, wanted);
-    expect_sound();
-    if (status != KVP_OK) {
-        kvp_lease_unshare(*lease);
-        *lease = NULL;
-    }
-    return status;
-}
-
-#define PIN(limit, lease, wanted, ...) pin_n(HASHES(__VA_ARGS__), COUNT(__VA_ARGS__), limit, lease, wanted)
-
-KVP_TEST(a_pin_holds_its_blocks_and_counts_those_that_they_continue) {
-    kvp_lease *pin, *other;
-    int32_t wanted;
-    begin(8);
-    release(FILL(1, 2, 3));
-    release(FILL(4));
-    now = 5;
-    KVP_EXPECT(PIN(8, &pin, &wanted, 3, 99) == KVP_OK && wanted == 3 && pool.num_pinned == 3 && pool.now == 5);
-    KVP_EXPECT(pin->ids[0] == id_of(3) && pin->ids[1] == KVP_NO_BLOCK && pin->held == 1 && pin->is_pin);
-    expect_counts(4, 0, 3, 1);
-    KVP_EXPECT(PIN(8, &other, &wanted, 3, 2) == KVP_OK && wanted == 3);
-    KVP_EXPECT(pool.pins[id_of(3)] == 2 && pool.pins[id_of(2)] == 2 && pool.pins[id_of(1)] == 1);
-    release(pin);
-    KVP_EXPECT(pool.num_pinned == 3);
-    kvp_lease *fresh = allocate(5);
-    EXPECT_EVICTED(4);
-    release(fresh);
-    release(other);
-    KVP_EXPECT(pool.num_pinned == 0);
-    expect_counts(5, 0, 0, 3);
-    end();
-}
-
-KVP_TEST(more_pins_than_the_cap_change_nothing) {
-    kvp_lease *pin, *refused;
-    int32_t wanted;
-    begin(8);
-    release(FILL(1, 2));
-    release(FILL(3, 4));
-    KVP_EXPECT(PIN(2, &pin, &wanted, 2) == KVP_OK && wanted == 2);
-    snapshot before = take_snapshot();
-    KVP_EXPECT(PIN(3, &refused, &wanted, 2, 98, 4) == KVP_NOT_ENOUGH && wanted == 4);
-    expect_unchanged(&before);
-    KVP_EXPECT(pool.pins[id_of(2)] == 1 && pool.pins[id_of(4)] == 0);
-    KVP_EXPECT(PIN(4, &refused, &wanted, 4) == KVP_OK && wanted == 4);
-    release(refused);
-    release(pin);
     end();
 }
 
@@ -260,27 +207,6 @@ KVP_TEST(what_is_preferred_goes_first_and_the_rest_comes_back_in_front) {
     end();
 }
 
-KVP_TEST(what_is_not_what_it_was_is_not_preferred) {
-    begin_with_facts(4);
-    release(FILL(1));
-    release(FILL(2));
-    release(FILL(3));
-    KVP_EXPECT(kvp_pool_candidates(&pool, told, 8) == 3);
-    kvp_lease *held = MATCH(3);
-    release(allocate(2));
-    EXPECT_EVICTED(1);
-    kvp_candidate victims[4] = {told[0], told[1], told[2], told[1]};
-    victims[1].generation++;
-    victims[3].hash++;
-    KVP_EXPECT(kvp_pool_prefer(&pool, victims, 4) == 0);
-    expect_sound();
-    kvp_pool_end_preference(&pool, victims, 4);
-    KVP_EXPECT(pool.table.rows[id_of(2)].level == KVP_DEFAULT_LEVEL);
-    release(held);
-    EXPECT_ORDER(2, 3);
-    end();
-}
-
 KVP_TEST(a_preferred_block_that_was_held_meanwhile_has_its_level_again) {
     begin_with_facts(4);
     release(FILL(1));
@@ -313,8 +239,6 @@ int main(void) {
     KVP_RUN(retained_blocks_go_last_and_demoted_ones_first);
     KVP_RUN(a_level_that_ends_is_the_default_one_from_then_on);
     KVP_RUN(a_held_block_can_be_retained);
-    KVP_RUN(a_pin_holds_its_blocks_and_counts_those_that_they_continue);
-    KVP_RUN(more_pins_than_the_cap_change_nothing);
     KVP_RUN(protected_prefixes_go_when_there_are_no_others);
     KVP_RUN(what_was_spared_goes_next_when_it_is_protected_no_more);
     KVP_RUN(a_spared_block_that_is_matched_has_its_level_again);
@@ -323,7 +247,6 @@ int main(void) {
     KVP_RUN(evicting_ahead_goes_by_the_order_up_to_a_level);
     KVP_RUN(candidates_are_told_in_their_order_with_what_is_known_of_them);
     KVP_RUN(what_is_preferred_goes_first_and_the_rest_comes_back_in_front);
-    KVP_RUN(what_is_not_what_it_was_is_not_preferred);
     KVP_RUN(a_preferred_block_that_was_held_meanwhile_has_its_level_again);
     KVP_RUN(a_block_of_level_0_that_was_preferred_stays_there);
     return 0;

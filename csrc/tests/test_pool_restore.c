@@ -216,6 +216,12 @@ KVP_TEST(a_pool_with_blocks_is_left_as_it_is) {
     kvp_lease *active = FILL(9);
     KVP_EXPECT(restore() == KVP_IN_USE);
     release(active);
+    KVP_EXPECT(pool.num_cached == 1 && restore() == KVP_IN_USE);
+    release(allocate(16));
+    kvp_lease *one = allocate(1);
+    KVP_EXPECT(restore() == KVP_IN_USE);
+    release(one);
+    KVP_EXPECT(restore() == KVP_OK);
     end();
 }
 

@@ -1,4 +1,4 @@
-/* One pool, several tenants: what each of them may hold, find and evict. */
+/* One pool, several tenants: what each of them may hold, find and evict, by floor and cap. */
 #include "pool_fixture.h"
 
 enum { ONE = 1, TWO = 2 };
@@ -98,47 +98,6 @@ KVP_TEST(what_a_namespace_holds_and_has_cached_is_counted) {
     end();
 }
 
-KVP_TEST(blocks_of_another_namespace_are_not_found) {
-    begin_spaces(8, KVP_POLICY_LRU);
-    release(FILL_IN(ONE, 1, 2));
-    release(FILL_IN(TWO, 3));
-    expect_nothing(MATCH_IN(TWO, 1, 2));
-    kvp_lease *own = SCAN(TWO, 1, 3, 2);
-    KVP_EXPECT(own->held == 1 && own->ids[0] == KVP_NO_BLOCK && own->ids[2] == KVP_NO_BLOCK);
-    KVP_EXPECT(own->ids[1] == kvp_hash_index_find(&pool.index, 3));
-    expect_quota(ONE, 0, 2);
-    release(own);
-    own = MATCH_IN(ONE, 1, 2, 3);
-    KVP_EXPECT(own->count == 2);
-    release(own);
-    end();
-}
-
-KVP_TEST(a_hash_of_another_namespace_cannot_be_registered) {
-    begin_spaces(8, KVP_POLICY_LRU);
-    release(FILL_IN(ONE, 1, 2));
-    kvp_lease *fresh = take(TWO, 2), *filled = kvp_lease_new(2, false), *own = take(ONE, 1);
-    kvp_segment segments[2] = {{fresh, 0, 1, 2}, {own, 0, 1, 1}};
-    kvp_registration registration = of(HASHES(5, 2, 7));
-    uint32_t at = 99;
-    registration.segments = segments;
-    registration.num_segments = 1;
-    KVP_EXPECT(kvp_pool_register(&pool, &registration, now, filled, &at) == KVP_FOREIGN && at == 1);
-    expect_sound();
-    KVP_EXPECT(fresh->is_live && fresh->held == 2 && !filled->is_live && !is_known(5));
-    kvp_lease_unshare(filled);
-    filled = kvp_lease_new(3, false);
-    registration.hashes = HASHES(5, 6, 7); /* blocks of two namespaces */
-    registration.num_segments = 2;
-    KVP_EXPECT(kvp_pool_register(&pool, &registration, now, filled, &at) == KVP_FOREIGN && at == 2);
-    kvp_lease_unshare(filled);
-    release(own);
-    filled = register_with(fresh, below(HASHES(5, 6), 2)); /* under a parent that is another's: under none */
-    KVP_EXPECT(filled->space == TWO && kvp_block_parent(&pool.table.rows[filled->ids[0]]) == KVP_NO_BLOCK);
-    release(filled);
-    end();
-}
-
 KVP_TEST(nobody_evicts_what_another_has_within_its_floor) {
     begin_spaces(8, KVP_POLICY_LRU);
     KVP_EXPECT(kvp_pool_set_quota(&pool, ONE, 3, 8, now) == KVP_OK);
@@ -153,23 +112,6 @@ KVP_TEST(nobody_evicts_what_another_has_within_its_floor) {
     kvp_lease *own = take(ONE, 8);
     EXPECT_EVICTED(3, 2, 1);
     release(own);
-    end();
-}
-
-KVP_TEST(who_is_at_its_cap_evicts_its_own) {
-    begin_spaces(8, KVP_POLICY_LRU);
-    KVP_EXPECT(kvp_pool_set_quota(&pool, ONE, 0, 3, now) == KVP_OK);
-    release(FILL_IN(ONE, 1, 2));
-    release(FILL_IN(TWO, 5, 6, 7));
-    kvp_lease *fresh = take(ONE, 2);
-    EXPECT_EVICTED(2); /* although there are empty blocks */
-    KVP_EXPECT(pool.stats.allocations_from_empty == 6);
-    KVP_EXPECT(take(ONE, 2) == NULL);
-    expect_quota(ONE, 2, 1);
-    kvp_lease *more = take(ONE, 1);
-    EXPECT_EVICTED(1);
-    release(more);
-    release(fresh);
     end();
 }
 
@@ -262,23 +204,6 @@ KVP_TEST(evicting_ahead_takes_from_who_is_furthest_beyond_its_floor) {
     end();
 }
 
-KVP_TEST(a_wrong_count_of_a_namespace_is_named) {
-#define BROKEN(place, value, sentence)                                                                                 \
-    KVP_EXPECT_BROKEN_BY(place, value, kvp_pool_check(&pool, memset(scratch, 0, sizeof scratch)), sentence)
-    begin_spaces(8, KVP_POLICY_LRU);
-    kvp_lease *held = FILL_IN(ONE, 1, 2), *other = FILL_IN(TWO, 3);
-    release(FILL_IN(TWO, 4));
-    BROKEN(pool.namespaces->quotas[ONE].held, 3, "what a namespace holds is miscounted");
-    BROKEN(pool.namespaces->quotas[TWO].cached, 0, "what a namespace has cached is miscounted");
-    BROKEN(pool.namespaces->of[held->ids[1]], TWO, "a block continues one of another namespace");
-    BROKEN(pool.namespaces->of[other->ids[0]], ONE, "what a namespace holds is miscounted");
-    BROKEN(pool.namespaces->count, 2, "a cached block is neither in a list nor parked");
-    BROKEN(pool.namespaces->promised, 2, "what is promised to namespaces is miscounted");
-    release(held);
-    release(other);
-    end();
-}
-
 /* Calls of three tenants at random: whoever has room is served, and nobody is given what is another's. */
 static void history(unsigned long long *state) {
     enum { BLOCKS = 24, LEASES = 12 };
@@ -338,15 +263,11 @@ KVP_TEST(no_history_gives_a_tenant_what_is_anothers) {
 
 int main(void) {
     KVP_RUN(what_a_namespace_holds_and_has_cached_is_counted);
-    KVP_RUN(blocks_of_another_namespace_are_not_found);
-    KVP_RUN(a_hash_of_another_namespace_cannot_be_registered);
     KVP_RUN(nobody_evicts_what_another_has_within_its_floor);
-    KVP_RUN(who_is_at_its_cap_evicts_its_own);
     KVP_RUN(a_lower_cap_evicts_what_is_cached_beyond_it);
     KVP_RUN(what_is_found_is_held_as_far_as_the_cap_goes);
     KVP_RUN(a_floor_of_others_bounds_what_is_held_as_a_cap_does);
     KVP_RUN(evicting_ahead_takes_from_who_is_furthest_beyond_its_floor);
-    KVP_RUN(a_wrong_count_of_a_namespace_is_named);
     KVP_RUN(no_history_gives_a_tenant_what_is_anothers);
     return 0;
 }

@@ -154,10 +154,12 @@ KVP_TEST(truncating_into_a_block_of_ones_own_takes_its_identity) {
     START(&one, 1, 2, 3, 4, 5, 6, 7, 8);
     commit(&one, 8);
     int32_t block = one.lease->ids[1];
+    uint32_t generation = pool.table.rows[block].generation;
+    num_copies = 77;
     KVP_EXPECT(truncate_to(&one, 6) == KVP_OK && num_copies == 0);
     KVP_EXPECT(one.lease->ids[1] == block && one.lease->registered == 1);
     expect_counts(6, 1, 1, 0);
-    KVP_EXPECT(pool.stats.truncations == 1);
+    KVP_EXPECT(pool.stats.truncations == 1 && pool.table.rows[block].generation == generation + 1);
     write_tokens(&one, TOKENS(70, 80), 2);
     commit(&one, 8);
     KVP_EXPECT(one.lease->registered == 2);
@@ -193,6 +195,22 @@ KVP_TEST(truncating_into_a_block_that_is_continued_goes_on_in_a_copy) {
     START(&two, 1, 2, 3, 4, 5, 6, 7, 8, 9);
     KVP_EXPECT(two.num_cached == 8);
     finish(&two);
+    end();
+}
+
+KVP_TEST(what_is_registered_is_told_with_its_tokens) {
+    kvp_pool_config config = {.num_blocks = 8, .event_capacity = 8, .event_tokens = SIZE, .secret = {1, 2}};
+    kvp_event events[8];
+    uint32_t tokens[8 * SIZE];
+    uint64_t first;
+    KVP_EXPECT(kvp_pool_init(&pool, &config) == KVP_OK);
+    START(&one, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+    commit(&one, 9);
+    KVP_EXPECT(kvp_event_ring_read(&pool.events, 0, events, tokens, 8, &first) == 2 && first == 0);
+    KVP_EXPECT(events[0].hash == one.hashes[0] && events[1].hash == one.hashes[1] && events[1].parent == one.hashes[0]);
+    for (uint32_t i = 0; i < 2 * SIZE; i++)
+        KVP_EXPECT(tokens[i] == i + 1);
+    finish(&one);
     end();
 }
 
@@ -449,6 +467,7 @@ int main(void) {
     KVP_RUN(truncating_into_a_block_of_ones_own_takes_its_identity);
     KVP_RUN(truncating_into_a_shared_block_goes_on_in_a_copy);
     KVP_RUN(truncating_into_a_block_that_is_continued_goes_on_in_a_copy);
+    KVP_RUN(what_is_registered_is_told_with_its_tokens);
     KVP_RUN(without_a_block_for_the_copy_nothing_is_truncated);
     KVP_RUN(a_fork_shares_what_is_registered_and_copies_the_rest);
     KVP_RUN(a_fork_without_room_changes_nothing);

@@ -126,6 +126,34 @@ KVP_TEST(when_it_may_be_partial_the_others_are_served) {
     end_batch();
 }
 
+/* What one row of a namespace takes is not there for the next of the same, but for those of others. */
+KVP_TEST(rows_get_what_their_namespaces_have_room_for) {
+    kvp_pool_config config = {.num_blocks = 16, .max_namespaces = 2, .event_capacity = 64, .secret = {3, 4}};
+    KVP_EXPECT(kvp_pool_init(&pool, &config) == KVP_OK);
+    KVP_EXPECT(kvp_sequence_batch_init(&batch, ROWS, BLOCKS, 64) == KVP_OK);
+    KVP_EXPECT(kvp_pool_set_quota(&pool, 1, 0, 3, now) == KVP_OK && kvp_pool_set_quota(&pool, 2, 0, 3, now) == KVP_OK);
+    static const uint8_t spaces[ROWS] = {1, 1, 2, 2};
+    for (uint32_t i = 0; i < ROWS; i++) {
+        uint32_t tokens[] = {10 * i, 2, 3, 4};
+        begin_sequence(&sequences[i], SIZE, tokens, 4);
+        sequences[i].lease->space = spaces[i];
+        KVP_EXPECT(kvp_sequence_open(&sequences[i], &pool, 0, now) == KVP_OK);
+        kvp_sequence_batch_add(&batch, &sequences[i]);
+    }
+    const kvp_quota *held = pool.namespaces->quotas;
+    KVP_EXPECT(ONE_EACH(5, 5, 5, 5) == KVP_NOT_ENOUGH && num_refused == 2 && refused[0] == 1 && refused[1] == 3);
+    KVP_EXPECT(held[1].held == 2 && held[2].held == 2);
+    int64_t offsets[] = {0, 1, 2, 2, 4}; /* the third gets none, so that the fourth fits */
+    KVP_EXPECT(append((kvp_step){TOKENS(5, 5, 5, 5), offsets, 0}, true) == KVP_OK && num_refused == 1);
+    KVP_EXPECT(refused[0] == 1 && held[1].held == 3 && held[2].held == 3 && batch.num_slots == 4);
+    offsets[2] = offsets[3] = offsets[4] = 1;
+    KVP_EXPECT(append((kvp_step){TOKENS(6), offsets, 0}, false) == KVP_OK && num_refused == 0);
+    KVP_EXPECT(kvp_pool_set_quota(&pool, 1, 0, 4, now) == KVP_OK);
+    offsets[2] = offsets[3] = offsets[4] = 2;
+    KVP_EXPECT(append((kvp_step){TOKENS(7, 7), offsets, 0}, false) == KVP_OK && held[1].held == 4); /* exactly enough */
+    end_batch();
+}
+
 KVP_TEST(the_last_row_moves_into_the_place_of_a_removed_one) {
     begin_batch(16);
     ADD(&sequences[0], 1, 2, 3, 4, 5, 6, 7, 8, 9);
@@ -273,6 +301,7 @@ int main(void) {
     KVP_RUN(rows_that_complete_one_block_share_it);
     KVP_RUN(without_enough_blocks_nothing_is_appended);
     KVP_RUN(when_it_may_be_partial_the_others_are_served);
+    KVP_RUN(rows_get_what_their_namespaces_have_room_for);
     KVP_RUN(the_last_row_moves_into_the_place_of_a_removed_one);
     KVP_RUN(what_changed_outside_is_shown_when_asked);
     KVP_RUN(a_row_that_shrank_and_grew_outside_is_shown_anew);
