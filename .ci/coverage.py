@@ -28,6 +28,8 @@ CORE = ROOT / "src" / "kvpool" / "_core"
 # Folders of tests that call the core in every way that it has; the others look at it from further away.
 PYX_TESTS = ["core", "sequences", "hashing", "tokens", "views", "storage", "events", "persistence", "policies", "aio"]
 PYX_TESTS += ["prefetch", "progress", "pressure", "metrics"]
+# A process that is killed, or may write little, leaves half of its counters behind: they cannot be read any more.
+PYX_LEFT_OUT = "not kill and not limit_on_the_size"
 NO_TOOLS = 3  # status
 NEWEST, OLDEST = 30, 18  # of clang; 18 is the first that counts conditions
 
@@ -171,7 +173,7 @@ def run_pyx_tests(work):
         cwd=ROOT)  # fmt: skip
     for counters in build.rglob("*.gcda"):
         counters.unlink()
-    run(sys.executable, "-m", "pytest", "-q", *(f"tests/{name}" for name in PYX_TESTS), cwd=ROOT)
+    run(sys.executable, "-m", "pytest", "-q", "-k", PYX_LEFT_OUT, *(f"tests/{name}" for name in PYX_TESTS), cwd=ROOT)
 
 
 def findings_of_pyx(work):
