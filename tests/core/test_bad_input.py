@@ -367,7 +367,7 @@ EMPTY_HASHES = [
 ]
 
 
-@pytest.mark.parametrize("hashes", EMPTY_HASHES, ids=repr)
+@pytest.mark.parametrize("hashes", EMPTY_HASHES)
 def test_no_hashes_are_fine(pool, unchanged, hashes):
     with unchanged(pool):
         hashes = list(hashes) if not hasattr(hashes, "__len__") else hashes
@@ -459,9 +459,7 @@ def test_whatever_is_given_as_hashes_the_pool_stays_intact(hashes):
 # Blocks, parents and owners -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "blocks", [None, 3, "ab", [1], [None], {1}, object(), (b for b in ()), np.array([0])], ids=repr
-)
+@pytest.mark.parametrize("blocks", [None, 3, "ab", [1], [None], {1}, object(), (b for b in ()), np.array([0])])
 def test_what_are_no_blocks_is_refused(pool, unchanged, blocks):
     with unchanged(pool), pytest.raises(TypeError, match="blocks must be MutableBlocks, a MutableBlock"):
         pool.register_blocks(blocks, [1])

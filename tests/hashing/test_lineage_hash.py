@@ -22,9 +22,7 @@ def packed(sequence_hash, parent, position):
     return mode * 2**126 + position * 2 ** (64 + parent_bits) + sequence_hash * 2**parent_bits + parent % 2**parent_bits
 
 
-@pytest.mark.parametrize(
-    "form", [list, tuple, iter, lambda h: np.array(h, dtype=np.uint64), lambda h: array("Q", h)], ids=repr
-)
+@pytest.mark.parametrize("form", [list, tuple, iter, lambda h: np.array(h, dtype=np.uint64), lambda h: array("Q", h)])
 def test_lineage_hashes_are_dynamos(form):
     assert positional_lineage_hashes(form(SEQUENCE_HASHES)) == LINEAGE_HASHES
 
