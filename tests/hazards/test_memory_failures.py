@@ -153,6 +153,9 @@ def test_calls_that_run_out_of_memory_leave_none_behind(hazard):
         PROGRAM.replace("KIND", "plain")
         + """
     takers = {name: call for name, call in every_call.METHODS.items() if name in calls and "Block" in name}
+    # The interpreter itself loses a frame with cells, as of a dataclass that is made or of super().
+    for name in ("BlockPool.save_index", "BlockPool.register_buffer", "BlockPool.unregister_buffer"):
+        del takers[name]
     for name, call in takers.items():
         result, n = "no memory", 0
         while result == "no memory":

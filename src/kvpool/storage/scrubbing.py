@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from kvpool._core.block_ids import as_ids
 from kvpool._core.scrub_ledger import ScrubLedger, scrub_memory
 from kvpool.storage.storage import Storage
@@ -51,5 +53,5 @@ def new_scrub_ledger(storage: Storage, rule: str = "namespaces") -> ScrubLedger:
         There is no such rule; the storage is read-only, or of a device and without a `scrub_hook`.
     """
     hook = storage.scrub_hook
-    fill = None if hook is None else lambda ids: hook(storage, ids)
+    fill = None if hook is None else functools.partial(hook, storage)
     return ScrubLedger(storage.memory, rule, is_zeroed=storage.is_zeroed, hook=fill)
