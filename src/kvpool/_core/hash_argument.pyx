@@ -146,7 +146,9 @@ cdef int open_keys(HashArgument *self, object keys, str name) except -1:
     cdef Py_ssize_t count, i
     cdef bytes halves
     if isinstance(keys, (list, tuple)):
-        items = [key[:16] if isinstance(key, bytes) and len(key) >= 16 else key for key in keys]
+        items = []
+        for key in keys:
+            items.append(key[:16] if isinstance(key, bytes) and len(key) >= 16 else key)
         if items and all(isinstance(key, bytes) for key in items) and all(len(key) == 16 for key in items):
             keys = np.frombuffer(b"".join(items), "<u8").reshape(-1, 2)
         else:
@@ -155,7 +157,10 @@ cdef int open_keys(HashArgument *self, object keys, str name) except -1:
                 if not isinstance(key, (list, tuple, NDARRAY)) or len(key) != 2:
                     raise TypeError(f"{name}[{i}] must be a pair of ints, or at least 16 bytes, not {keys[i]!r}: "
                                     f"{WANTED}")
-                rows.append([parse_hash(half, f"{name}[{i}]") for half in key])
+                row = []
+                for half in key:
+                    row.append(parse_hash(half, f"{name}[{i}]"))
+                rows.append(row)
             keys = np.array(rows, UINT64).reshape(-1, 2)
     if type(keys) is not NDARRAY or keys.dtype != UINT64 or keys.ndim != 2 or keys.shape[1] != 2:
         given = f"an array of {keys.dtype} and shape {keys.shape}" if type(keys) is NDARRAY else type(keys).__name__
