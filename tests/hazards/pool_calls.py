@@ -6,12 +6,6 @@ from world import candidates, finish, finish_async, never, shortage, tokens_of, 
 import kvpool
 from kvpool import AsyncBlockPool, Backoff, EvictionMode
 
-
-def hold_by_keys(pool):
-    keys = pool.sequence_keys(range(8))
-    return pool.register_blocks(pool.allocate_blocks(2), keys), pool.match_sequence_hashes(keys)
-
-
 METHODS = {
     "BlockPool.__enter__": using("small_pool", lambda w, pool: pool.__enter__()),
     "BlockPool.__exit__": using("small_pool", lambda w, pool: pool.__exit__(None, None, None)),
@@ -44,7 +38,6 @@ METHODS = {
     "BlockPool.reset_blocks": lambda w: w.pool.reset_blocks([1, 99]),
     "BlockPool.retain": lambda w: w.pool.retain([1, 2], priority=70, ttl=5),
     "BlockPool.reuse_statistics": lambda w: w.pool.reuse_statistics(reset=True),
-    "BlockPool.sequence_keys": using("keyed_pool", lambda w, pool: hold_by_keys(pool)),
     "BlockPool.snapshot": lambda w: w.pool.snapshot(),
     "BlockPool.status": lambda w: w.pool.status(),
     "BlockPool.subscribe": using("subscription", lambda w, subscription: w.stored([1])),
@@ -141,7 +134,6 @@ METHODS = {
     "ReuseStatistics.hits_gained": lambda w: w.pool.reuse_statistics().hits_gained(0.1),
     "NotEnoughBlocksAvailable.describe_holders": lambda w: [w.fresh(), shortage(w).describe_holders()],
     "block_hashes": lambda w: kvpool.block_hashes(range(9), 4),
-    "keyed_salt_hash": lambda w: kvpool.keyed_salt_hash(b"sixteen bytes of", tenant="a"),
     "positional_lineage_hashes": lambda w: kvpool.positional_lineage_hashes([1, 2, 3]),
     "keyed_salt_hash": lambda w: kvpool.keyed_salt_hash(bytes(16), tenant="a", adapter=b"b", number=3),
     "router_salt_hash": lambda w: kvpool.router_salt_hash(lora_name="a", salt="b"),

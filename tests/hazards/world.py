@@ -123,9 +123,6 @@ class World:
         with BlockPool(8, 4, event_capacity=16, **options) as pool:
             yield pool
 
-    def keyed_pool(self):
-        return self.small_pool(key_bits=128, key_secret=bytes(16))
-
     @contextlib.contextmanager
     def server(self):
         with serve(self.pool) as server:
