@@ -93,10 +93,14 @@ cdef class BlockSequence(Handle):
 
     cdef int retrack(self) except -1:
         """Track a sequence that was tracked, after a change that stays even where no memory is left to tell of it."""
+        cdef bint is_tracked = False
         if self.flight_key is not None:
             try:
                 self.track()
+                is_tracked = True
             except MemoryError:
+                pass
+            if not is_tracked:
                 self.untrack()
         return 0
 
