@@ -14,16 +14,32 @@ static int64_t clock_now(void) {
 
 void kvp_latency_init(kvp_latency *self, uint32_t period) {
     memset(self, 0, sizeof *self);
-    self->period = period;
+    atomic_init(&self->period, period);
     atomic_init(&self->countdown, period);
 }
 
+void kvp_latency_restart(kvp_latency *self, uint32_t period) {
+    memset(self->counts, 0, sizeof self->counts);
+    memset(self->totals, 0, sizeof self->totals);
+    atomic_store_explicit(&self->period, period, memory_order_relaxed);
+    atomic_store_explicit(&self->countdown, period, memory_order_relaxed);
+}
+
+void kvp_latency_read(const kvp_latency *self, kvp_latency *copy) {
+    kvp_latency_init(copy, atomic_load_explicit(&self->period, memory_order_relaxed));
+    memcpy(copy->counts, self->counts, sizeof copy->counts);
+    memcpy(copy->totals, self->totals, sizeof copy->totals);
+}
+
 int64_t kvp_latency_start(kvp_latency *self) {
-    atomic_store_explicit(&self->countdown, self->period, memory_order_relaxed);
-    return self->period ? clock_now() : 0;
+    uint32_t period = atomic_load_explicit(&self->period, memory_order_relaxed);
+    atomic_store_explicit(&self->countdown, period, memory_order_relaxed);
+    return period ? clock_now() : 0;
 }
 
 void kvp_latency_stop(kvp_latency *self, kvp_call call, int64_t start) {
+    if (!atomic_load_explicit(&self->period, memory_order_relaxed))
+        return; /* it was asked for no more since the call began */
     int64_t taken = clock_now() - start;
     int class = taken > 0 ? 64 - __builtin_clzll((unsigned long long)taken) : 0;
     self->counts[call][class < KVP_LATENCY_CLASSES ? class : KVP_LATENCY_CLASSES - 1]++;

@@ -1,6 +1,7 @@
 #include "ctest.h"
 #include "kvp/latency.h"
 
+#include <string.h>
 #include <time.h>
 
 static kvp_latency latency;
@@ -29,6 +30,28 @@ KVP_TEST(one_call_in_a_period_is_timed) {
     kvp_latency_init(&latency, 1);
     call_times(KVP_CALL_APPEND, 5);
     KVP_EXPECT(sum(KVP_CALL_APPEND) == 5 && sum(KVP_CALL_MATCH) == 0);
+}
+
+KVP_TEST(a_restart_forgets_what_was_timed_and_a_copy_has_it) {
+    kvp_latency copy;
+    kvp_latency_init(&latency, 1);
+    call_times(KVP_CALL_MATCH, 3);
+    kvp_latency_read(&latency, &copy);
+    KVP_EXPECT(copy.period == 1 && copy.totals[KVP_CALL_MATCH] == latency.totals[KVP_CALL_MATCH]);
+    KVP_EXPECT(memcmp(copy.counts, latency.counts, sizeof copy.counts) == 0 && sum(KVP_CALL_MATCH) == 3);
+    kvp_latency_restart(&latency, 2);
+    KVP_EXPECT(latency.period == 2 && sum(KVP_CALL_MATCH) == 0 && latency.totals[KVP_CALL_MATCH] == 0);
+    call_times(KVP_CALL_MATCH, 4);
+    KVP_EXPECT(sum(KVP_CALL_MATCH) == 2);
+}
+
+KVP_TEST(a_call_that_began_before_the_timing_ended_is_not_counted) {
+    kvp_latency_init(&latency, 1);
+    int64_t start = kvp_latency_begin(&latency);
+    kvp_latency_restart(&latency, 0);
+    kvp_latency_end(&latency, KVP_CALL_MATCH, start);
+    KVP_EXPECT(start != 0 && sum(KVP_CALL_MATCH) == 0);
+    KVP_EXPECT_SOUND(kvp_latency_check(&latency));
 }
 
 KVP_TEST(nothing_is_timed_without_a_period) {
@@ -79,6 +102,8 @@ KVP_TEST(the_check_names_each_broken_invariant) {
 
 int main(void) {
     KVP_RUN(one_call_in_a_period_is_timed);
+    KVP_RUN(a_restart_forgets_what_was_timed_and_a_copy_has_it);
+    KVP_RUN(a_call_that_began_before_the_timing_ended_is_not_counted);
     KVP_RUN(nothing_is_timed_without_a_period);
     KVP_RUN(a_call_is_in_the_class_of_its_time);
     KVP_RUN(a_clock_that_went_back_is_no_time);

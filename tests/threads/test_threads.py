@@ -3,44 +3,12 @@
 import contextlib
 import queue
 import random
-import sys
 import threading
 
 import numpy as np
 import pytest
 
 from kvpool import BlockPool, BlockPoolError, NotEnoughBlocksAvailable, StaleHandle
-
-
-@pytest.fixture(autouse=True)
-def many_switches():
-    """Let threads change places as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
-
-
-def run_together(*functions):
-    """Run functions in threads that start at once; raise the first error of any."""
-    start = threading.Barrier(len(functions))
-    errors = []
-
-    def run(function):
-        start.wait()
-        try:
-            function()
-        except BaseException as error:
-            errors.append(error)
-
-    threads = [threading.Thread(target=run, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(300)
-        assert not thread.is_alive()
-    if errors:
-        raise errors[0]
 
 
 def serve_requests(pool, seed, rounds):
@@ -85,7 +53,7 @@ def check_reports(pool, done):
 
 
 @pytest.mark.parametrize("duplicates", ["share", "keep"])
-def test_threads_that_share_a_pool_see_whole_states_and_leave_nothing_behind(duplicates):
+def test_threads_that_share_a_pool_see_whole_states_and_leave_nothing_behind(duplicates, run_together):
     pool = BlockPool(num_blocks=40, block_size=4, duplicates=duplicates, event_capacity=100)
     done = threading.Event()
     workers = [lambda seed=seed: serve_requests(pool, seed, 4000) for seed in range(6)]
@@ -104,7 +72,7 @@ def test_threads_that_share_a_pool_see_whole_states_and_leave_nothing_behind(dup
     assert pool.status().evictions > 0
 
 
-def test_threads_that_use_two_pools_at_once_mix_nothing_up():
+def test_threads_that_use_two_pools_at_once_mix_nothing_up(run_together):
     pools = [BlockPool(num_blocks=60, block_size=4), BlockPool(num_blocks=40, block_size=4)]
     run_together(*(lambda seed=seed: serve_requests(pools[seed % 2], seed, 1000) for seed in range(8)))
 
@@ -123,7 +91,7 @@ def test_threads_that_use_two_pools_at_once_mix_nothing_up():
         assert pool.status().active == 0
 
 
-def test_no_block_is_ever_held_by_two_threads_at_once():
+def test_no_block_is_ever_held_by_two_threads_at_once(run_together):
     pool = BlockPool(num_blocks=24)
     owners = [0] * 24
 
@@ -142,7 +110,7 @@ def test_no_block_is_ever_held_by_two_threads_at_once():
     assert pool.available_blocks == 24
 
 
-def test_blocks_allocated_in_one_thread_can_be_dropped_in_another():
+def test_blocks_allocated_in_one_thread_can_be_dropped_in_another(run_together):
     pool = BlockPool(num_blocks=64, block_size=4)
     passed = queue.Queue(maxsize=8)
 
@@ -167,7 +135,7 @@ def test_blocks_allocated_in_one_thread_can_be_dropped_in_another():
     assert (pool.status().active, pool.status().waiting) == (0, 0)
 
 
-def test_threads_that_wait_for_blocks_all_get_them():
+def test_threads_that_wait_for_blocks_all_get_them(run_together):
     pool = BlockPool(num_blocks=10)
 
     def wait(seed):
@@ -181,7 +149,7 @@ def test_threads_that_wait_for_blocks_all_get_them():
     assert (pool.available_blocks, pool.status().waiting) == (10, 0)
 
 
-def test_one_handle_closed_by_several_threads_gives_its_blocks_back_once():
+def test_one_handle_closed_by_several_threads_gives_its_blocks_back_once(run_together):
     pool = BlockPool(num_blocks=16)
     others = pool.allocate_blocks(6)
     for i in range(300):
@@ -200,7 +168,7 @@ def test_one_handle_closed_by_several_threads_gives_its_blocks_back_once():
     del others
 
 
-def test_one_handle_used_while_another_thread_closes_it_is_whole_or_stale():
+def test_one_handle_used_while_another_thread_closes_it_is_whole_or_stale(run_together):
     pool = BlockPool(num_blocks=16, block_size=4)
     for i in range(200):
         blocks = pool.register_blocks(pool.allocate_blocks(4), range(4 * i, 4 * i + 4))
@@ -229,7 +197,7 @@ def test_one_handle_used_while_another_thread_closes_it_is_whole_or_stale():
     pool.check_invariants()
 
 
-def test_one_block_registered_by_several_threads_is_registered_once():
+def test_one_block_registered_by_several_threads_is_registered_once(run_together):
     pool = BlockPool(num_blocks=16)
     for i in range(200):
         fresh = pool.allocate_blocks(3)
@@ -246,7 +214,7 @@ def test_one_block_registered_by_several_threads_is_registered_once():
     assert pool.status().registrations == 600
 
 
-def test_sixty_four_threads_get_along():
+def test_sixty_four_threads_get_along(run_together):
     pool = BlockPool(num_blocks=256, block_size=4)
     run_together(*(lambda seed=seed: serve_requests(pool, seed, 60) for seed in range(64)))
     pool.check_invariants()

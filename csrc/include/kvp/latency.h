@@ -2,8 +2,8 @@
  * What:      how long a sample of the calls took: one in `period`, by powers of two of nanoseconds.
  * Cost:      a subtraction a call; two readings of the clock for one that is timed. 2.6 KB.
  * Ownership: a plain value inside its owner.
- * Locking:   `countdown` is atomic, because it is looked at before the lock is taken; the rest is guarded by the pool's
- *            lock.
+ * Locking:   `countdown` and `period` are atomic, because they are looked at before the lock is taken; the rest is
+ *            guarded by the pool's lock.
  * Errors:    none.
  *
  * Invariants:
@@ -31,13 +31,19 @@ enum { KVP_LATENCY_CLASSES = 40 };
 
 typedef struct kvp_latency {
     _Atomic uint32_t countdown; /* calls until one is timed */
-    uint32_t period;            /* one call in so many is timed; 0: none */
+    _Atomic uint32_t period;    /* one call in so many is timed; 0: none */
     uint64_t counts[KVP_NUM_CALLS][KVP_LATENCY_CLASSES];
     uint64_t totals[KVP_NUM_CALLS]; /* nanoseconds */
 } kvp_latency;
 
 /* Cannot fail. */
 void kvp_latency_init(kvp_latency *self, uint32_t period);
+
+/* Forget what was timed, and time one call in `period` from now on. The lock is held. */
+void kvp_latency_restart(kvp_latency *self, uint32_t period);
+
+/* Copy what was timed. The lock is held. */
+void kvp_latency_read(const kvp_latency *self, kvp_latency *copy);
 
 /* The next call is to be timed: when it began, nanoseconds; 0 when none is timed at all. */
 int64_t kvp_latency_start(kvp_latency *self);

@@ -6,7 +6,7 @@
  * Ownership: shared by the handle (or the deferred stack) and by the arrays that show its ids; freed with the last of
  *            them.
  * Locking:   `shares` is atomic; everything else but the ids of a live lease, which never change, is guarded by the
- *            pool's lock.
+ *            pool's lock. What kvp_lease_guess_* read without it is looked at again under it by who acts on it.
  * Errors:    kvp_lease_new returns NULL without memory, or when the size overflows.
  *
  * Invariants:
@@ -17,6 +17,7 @@
 #ifndef KVP_LEASE_H
 #define KVP_LEASE_H
 
+#include "kvp/check.h"
 #include "kvp/memory.h"
 #include "kvp/status.h"
 #include "kvp/types.h"
@@ -100,6 +101,20 @@ static inline kvp_lease *kvp_lease_new(size_t n, bool is_mutable) {
 /* Of a mutable lease: gone[i] != 0 when block i was registered or given back before the rest. */
 static inline uint8_t *kvp_lease_gone(kvp_lease *self) {
     return (uint8_t *)(self->ids + self->count);
+}
+
+/* Whether it held blocks a moment ago, and how many. */
+KVP_GUESS bool kvp_lease_guess_live(const kvp_lease *self) {
+    return self->is_live;
+}
+
+KVP_GUESS uint32_t kvp_lease_guess_held(const kvp_lease *self) {
+    return self->held;
+}
+
+/* Of a mutable lease: whether it held block i a moment ago. */
+KVP_GUESS bool kvp_lease_guess_entry(kvp_lease *self, uint32_t i) {
+    return self->is_live && !kvp_lease_gone(self)[i];
 }
 
 static inline void kvp_lease_share(kvp_lease *self) {

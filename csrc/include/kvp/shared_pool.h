@@ -7,6 +7,7 @@
  *            fields of leases named there, the queue and the leases to be freed. `deferred`, `num_waiters` and `relief`
  *            are read without it, and are atomic. `outside` guards whom a drop from outside the outer lock wakes; it
  *            is held for the length of one post, and taken by those who hold the lock, never the other way round.
+ *            kvp_shared_pool_guess_* read without the lock what whoever acts on it looks at again under it.
  * Errors:    kvp_shared_pool_init: KVP_NO_MEMORY.
  *
  * A finalizer must not wait: it would stop the world behind whatever thread holds the lock. So kvp_shared_pool_drop
@@ -106,6 +107,26 @@ static inline void kvp_shared_pool_enter(kvp_shared_pool *self) {
 /* Whether so few blocks are held that somebody wants to know. */
 static inline bool kvp_shared_pool_is_relieved(const kvp_shared_pool *self) {
     return self->pool.num_active + self->pool.num_mutable <= self->relief;
+}
+
+/* Blocks without identity and without owner, about now. */
+KVP_GUESS int32_t kvp_shared_pool_guess_empty(const kvp_shared_pool *self) {
+    return self->pool.empty.count;
+}
+
+/* Blocks that somebody holds, about now. */
+KVP_GUESS int32_t kvp_shared_pool_guess_held(const kvp_shared_pool *self) {
+    return self->pool.num_active + self->pool.num_mutable;
+}
+
+/* Blocks that have an identity, about now. */
+KVP_GUESS int32_t kvp_shared_pool_guess_registered(const kvp_shared_pool *self) {
+    return self->pool.num_active + self->pool.num_cached;
+}
+
+/* Blocks that can be evicted, about now. */
+KVP_GUESS int32_t kvp_shared_pool_guess_cached(const kvp_shared_pool *self) {
+    return self->pool.num_cached;
 }
 
 static inline void kvp_shared_pool_leave(kvp_shared_pool *self) {

@@ -7,7 +7,7 @@ cdef object INT32 = np.dtype(np.int32)
 
 cdef object parse_ids(object ids, str name, object num_blocks):
     given = getattr(ids, "ids", ids)  # a handle
-    array = np.asarray(given)
+    array = np.array(given)  # of our own: who has the other could write to it after it was checked
     if array.size == 0:
         array = array.astype(INT32)
     if array.dtype.kind not in "iu":

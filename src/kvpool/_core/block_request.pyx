@@ -69,7 +69,7 @@ cdef class BlockRequest:
                            &num_evicted) == KVP_OK:
             self.waiter.num_evicted = num_evicted
             self.has_blocks = True
-        elif self.waiter.is_granted:  # those before it do without what it needs, as other namespaces' do
+        elif pool.is_granted(&self.waiter):  # those before it do without what it needs, as other namespaces' do
             self.has_blocks = pool.leave_queue(&self.waiter)
 
     def __dealloc__(self):
@@ -103,7 +103,7 @@ cdef class BlockRequest:
         if used:
             self.blocks.evicted_hashes = self.evicted[:used]
         if self.pool.ledger is not None and self.has_waiter:
-            self.pool.ledger.arrive(self.blocks.lease.ids, self.blocks.lease.count, self.blocks.lease.space)
+            self.pool.arrive(self.blocks.lease.ids, self.blocks.lease.count, self.blocks.lease.space)
         self.pool.watch()
         return blocks
 

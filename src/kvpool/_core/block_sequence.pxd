@@ -1,10 +1,11 @@
 # What:      a request as one object: its tokens, their hashes, and the blocks that hold their KV.
 # Cost:      one object, one lease and three arrays a request; a call is one lock, whatever it does.
 # Ownership: owns the tokens and hashes; its lease as every handle. Arrays of its block table keep the table alive.
-# Locking:   none here; PoolCore takes the lock. Not for two threads at once.
+# Locking:   PoolCore takes the lock for blocks; all else of a sequence is read and written in the pool's critical
+#            section, by its own methods and by those of its batch.
 # Errors:    NotEnoughBlocksAvailable, and then nothing changed; StaleHandle without blocks.
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from kvpool._core.handle cimport Handle
 from kvpool._core.libkvp cimport kvp_id_table, kvp_sequence
@@ -26,7 +27,9 @@ cdef class BlockSequence(Handle):
     cdef int track(self) except -1
     cdef int retrack(self) except -1
     cdef int untrack(self) except -1
-    cdef object shortage(self, uint64_t num_tokens)
+    cdef uint64_t read(self, const uint64_t *field) noexcept
+    cdef object shortage(self, uint32_t missing)
+    cdef tuple fork_to(self, object owner, int64_t now, uint32_t *missing)
     cdef int arrive(self, uint32_t first) except -1
 
 

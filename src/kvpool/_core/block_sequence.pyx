@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport int32_array, lease_array, uint32_array, uint64_array
 from kvpool._core.handle cimport Handle, parse_reuse_hint
+from kvpool._core.interpreter cimport kvp_peek
 from kvpool._core.lease_ids cimport table_ids
 from kvpool._core.libkvp cimport *
 from kvpool._core.pool_reports cimport PoolReports
@@ -30,7 +31,7 @@ cdef class BlockSequence(Handle):
     A block can be matched by others once it is full *and* its KV is written: that is said by :meth:`commit`, and,
     unless the sequence was opened with ``commit_on_append=False``, by every append: a token is sampled from those
     before it, so their KV is there. The blocks go back when the sequence is dropped, on :meth:`release` and at the end
-    of ``with``. A call that raises has changed nothing. Not safe for use by several threads at once.
+    of ``with``. A call that raises has changed nothing. Threads that use one sequence at once wait for each other.
 
     Examples
     --------
@@ -54,7 +55,6 @@ cdef class BlockSequence(Handle):
             raise StaleHandle("the sequence was released: its blocks may be anyone's by now")
         if not self.lease.is_live:
             raise StaleHandle("the sequence was preempted and has no blocks: resume it first")
-        return 0
 
     cdef int write(self, TokenBuffer tokens) except -1:
         cdef uint64_t total = self.sequence.num_tokens + <uint64_t>tokens.size
@@ -63,10 +63,14 @@ cdef class BlockSequence(Handle):
         if kvp_sequence_make_room(&self.sequence, total) != KVP_OK:
             raise MemoryError(f"no memory for a sequence of {total} tokens")
         kvp_sequence_write(&self.sequence, tokens.data, tokens.size)
-        return 0
 
-    cdef object shortage(self, uint64_t num_tokens):
-        cdef uint32_t missing = kvp_sequence_missing(&self.sequence, num_tokens)
+    cdef uint64_t read(self, const uint64_t *field) noexcept:
+        cdef uint64_t value
+        with cython.critical_section(self.pool):
+            value = field[0]
+        return value
+
+    cdef object shortage(self, uint32_t missing):
         return (<PoolReports>self.pool).shortage(missing, False, self.lease.space)
 
     cdef int track(self) except -1:
@@ -89,7 +93,6 @@ cdef class BlockSequence(Handle):
                     self.pool.flights_limit = 64 + 2 * len(flights)
                 flights[key] = ref(self)
                 self.flight_key = key
-        return 0
 
     cdef int retrack(self) except -1:
         """Track a sequence that was tracked, after a change that stays even where no memory is left to tell of it."""
@@ -102,41 +105,40 @@ cdef class BlockSequence(Handle):
                 pass
             if not is_tracked:
                 self.untrack()
-        return 0
 
     cdef int untrack(self) except -1:
         if self.flight_key is not None:
             self.pool.flights.pop(self.flight_key, None)
             self.flight_key = None
-        return 0
 
     def __len__(self):
-        """Return the number of tokens."""
-        return self.sequence.num_tokens
+        return self.num_tokens
 
     def __repr__(self):
         state = ", released" if self.released else ", preempted" if self.is_preempted else ""
-        return f"<BlockSequence of {self.sequence.num_tokens} tokens in {self.num_blocks} blocks{state}>"
+        return f"<BlockSequence of {self.num_tokens} tokens in {self.num_blocks} blocks{state}>"
 
     @property
     def num_tokens(self):
         """Tokens of the sequence."""
-        return self.sequence.num_tokens
+        return self.read(&self.sequence.num_tokens)
 
     @property
     def num_cached_tokens(self):
         """Tokens whose KV was found when the sequence was opened or resumed; less than `num_tokens`."""
-        return self.sequence.num_cached
+        return self.read(&self.sequence.num_cached)
 
     @property
     def num_computed_tokens(self):
         """Tokens whose KV is written."""
-        return self.sequence.num_computed
+        return self.read(&self.sequence.num_computed)
 
     @property
     def num_blocks(self):
         """Blocks that are held, those for further tokens included."""
-        return 0 if self.lease == NULL or not self.lease.is_live else self.lease.count
+        with cython.critical_section(self.pool):
+            count = 0 if self.lease == NULL or not self.lease.is_live else self.lease.count
+        return count
 
     @property
     def block_size(self):
@@ -151,16 +153,23 @@ cdef class BlockSequence(Handle):
     @property
     def tokens(self):
         """The tokens, a read-only copy: uint32 array of shape (num_tokens,)."""
-        return uint32_array((<const char *>self.sequence.tokens)[:4 * self.sequence.num_tokens]
-                            if self.sequence.num_tokens else b"")
+        copy = b""
+        with cython.critical_section(self.pool):
+            if self.sequence.num_tokens:
+                copy = (<const char *>self.sequence.tokens)[:4 * self.sequence.num_tokens]
+        return uint32_array(copy)
 
     @property
     def sequence_hashes(self):
         """Sequence hashes of the full blocks, a read-only copy: uint64 array of shape (num_tokens // block_size,)."""
         cdef Py_ssize_t full = 0
-        if self.sequence.num_tokens:
-            full = self.sequence.num_tokens // self.sequence.block_size
-        return uint64_array((<const char *>self.sequence.hashes)[:8 * full] if full else b"")
+        copy = b""
+        with cython.critical_section(self.pool):
+            if self.sequence.num_tokens:
+                full = self.sequence.num_tokens // self.sequence.block_size
+            if full:
+                copy = (<const char *>self.sequence.hashes)[:8 * full]
+        return uint64_array(copy)
 
     @property
     def block_table(self):
@@ -169,22 +178,26 @@ cdef class BlockSequence(Handle):
         It shows the table itself: an id that later calls replace is replaced in it. A table that outgrows its room
         moves; arrays of the old one stay as they were.
         """
-        if self.lease == NULL or not self.lease.is_live:
-            return int32_array(b"")
-        if self.table_array is None or self.shown != self.lease.table or len(self.table_array) != self.lease.count:
-            self.table_array = lease_array(table_ids(self.lease))
-            self.shown = self.lease.table
-        return self.table_array
+        table = None
+        with cython.critical_section(self.pool):
+            if self.lease != NULL and self.lease.is_live:
+                if self.shown != self.lease.table or len(self.table_array) != self.lease.count:
+                    self.table_array = lease_array(table_ids(self.lease))
+                    self.shown = self.lease.table
+                table = self.table_array
+        return int32_array(b"") if table is None else table
 
     @property
     def released(self):
         """Whether the sequence was released."""
-        return self.is_released
+        return bool(kvp_peek(self.is_released))
 
     @property
     def is_preempted(self):
         """Whether the sequence has given its blocks back until it is resumed."""
-        return not self.is_released and self.lease != NULL and not self.lease.is_live
+        with cython.critical_section(self.pool):
+            is_preempted = not self.is_released and self.lease != NULL and not self.lease.is_live
+        return is_preempted
 
     def commit(self, num_computed_tokens):
         """Say that the KV of the first tokens is written: full blocks among them can be matched from now on.
@@ -199,12 +212,13 @@ cdef class BlockSequence(Handle):
         A block whose hash is registered already by then is replaced in `block_table` by the registered one, which has
         the same KV, and goes back; unless the pool keeps duplicates.
         """
+        cdef uint64_t computed
         number = parse_int(num_computed_tokens, "num_computed_tokens", 0, MAX_SEQUENCE_TOKENS)
-        self.check_live()  # after all that may run code of the caller's, as in the other calls
-        cdef uint64_t computed = parse_int(number, "num_computed_tokens", self.sequence.num_computed,
-                                           self.sequence.num_tokens)
-        self.pool.commit_blocks(&self.sequence, computed)
-        self.retrack()
+        with cython.critical_section(self.pool):
+            self.check_live()  # after all that may run code of the caller's, as in the other calls
+            computed = parse_int(number, "num_computed_tokens", self.sequence.num_computed, self.sequence.num_tokens)
+            self.pool.commit_blocks(&self.sequence, computed)
+            self.retrack()
 
     def append_tokens(self, token_ids):
         """Append tokens, and take blocks for them as they are needed.
@@ -218,26 +232,36 @@ cdef class BlockSequence(Handle):
         NotEnoughBlocksAvailable
             Nothing was appended.
         """
-        self.check_live()
-        cdef int64_t now = self.pool.now()
-        cdef TokenBuffer tokens = as_token_buffer(token_ids)
-        if self.pool.has_chooser:
+        cdef uint32_t before, missing = 0
+        cdef int64_t now
+        cdef TokenBuffer tokens
+        with cython.critical_section(self.pool):
             self.check_live()
-            self.pool.make_way(kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + tokens.size))
-        self.check_live()  # reading the argument may have run anything, as may the policy
-        self.write(tokens)
-        cdef uint32_t before = self.lease.count
-        if self.pool.append_written(&self.sequence, tokens.size, 0, now) != KVP_OK:
-            raise self.shortage(self.sequence.num_tokens + tokens.size)
-        self.arrive(before)
+        now = self.pool.now()
+        tokens = as_token_buffer(token_ids)
+        if self.pool.has_chooser:
+            with cython.critical_section(self.pool):
+                self.check_live()
+                missing = kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + tokens.size)
+            self.pool.make_way(missing)
+        with cython.critical_section(self.pool):
+            self.check_live()  # reading the argument may have run anything, as may the policy
+            self.write(tokens)
+            before = self.lease.count
+            missing = 0
+            if self.pool.append_written(&self.sequence, tokens.size, 0, now) != KVP_OK:
+                missing = kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + tokens.size)
+            else:
+                self.arrive(before)
+                self.retrack()
+        if missing:
+            raise self.shortage(missing)
         self.pool.watch()
-        self.retrack()
 
     cdef int arrive(self, uint32_t first) except -1:
         """The blocks from this one on are new: fill with zeros those that have bytes of others."""
         if self.pool.ledger is not None and self.lease.count > first:
-            self.pool.ledger.arrive(self.lease.ids + first, self.lease.count - first, self.lease.space)
-        return 0
+            self.pool.arrive(self.lease.ids + first, self.lease.count - first, self.lease.space)
 
     def reserve(self, n):
         """Have blocks for n further tokens, for instance for those that are speculated.
@@ -252,19 +276,27 @@ cdef class BlockSequence(Handle):
         NotEnoughBlocksAvailable
             None was taken.
         """
-        self.check_live()
+        cdef uint32_t before, missing
+        cdef uint64_t slots, total
+        cdef int64_t now
+        with cython.critical_section(self.pool):
+            self.check_live()
         number = parse_int(n, "n", 0, MAX_SEQUENCE_TOKENS)
-        cdef int64_t now = self.pool.now()
-        self.check_live()
-        cdef uint64_t slots = parse_int(number, "n", 0, MAX_SEQUENCE_TOKENS - self.sequence.num_tokens)
-        if kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + slots) > <uint32_t>self.pool.num_blocks:
-            raise self.shortage(self.sequence.num_tokens + slots)  # before memory is taken for so many
-        if kvp_sequence_make_room(&self.sequence, self.sequence.num_tokens + slots) != KVP_OK:
-            raise MemoryError(f"no memory for a sequence of {self.sequence.num_tokens + slots} tokens")
-        cdef uint32_t before = self.lease.count
-        if self.pool.append_written(&self.sequence, 0, slots, now) != KVP_OK:
-            raise self.shortage(self.sequence.num_tokens + slots)
-        self.arrive(before)
+        now = self.pool.now()
+        with cython.critical_section(self.pool):
+            self.check_live()
+            slots = parse_int(number, "n", 0, MAX_SEQUENCE_TOKENS - self.sequence.num_tokens)
+            total = self.sequence.num_tokens + slots
+            missing = kvp_sequence_missing(&self.sequence, total)
+            if missing <= <uint32_t>self.pool.num_blocks:  # or no memory is taken for so many
+                if kvp_sequence_make_room(&self.sequence, total) != KVP_OK:
+                    raise MemoryError(f"no memory for a sequence of {total} tokens")
+                before = self.lease.count
+                if self.pool.append_written(&self.sequence, 0, slots, now) == KVP_OK:
+                    missing = 0
+                    self.arrive(before)
+        if missing:
+            raise self.shortage(missing)
 
     def truncate(self, num_tokens):
         """Take tokens back, for instance those that were speculated wrongly, and the blocks that only they needed.
@@ -285,21 +317,27 @@ cdef class BlockSequence(Handle):
         NotEnoughBlocksAvailable
             There is no block for the copy.
         """
-        self.check_live()
-        number = parse_int(num_tokens, "num_tokens", 0, MAX_SEQUENCE_TOKENS)
-        cdef int64_t now = self.pool.now()
-        self.check_live()
-        cdef uint64_t kept = parse_int(number, "num_tokens", 1, self.sequence.num_tokens)
+        cdef uint64_t kept
         cdef uint32_t count = 0
+        cdef int64_t now
         cdef bytes copy = PyBytes_FromStringAndSize(NULL, 8)
-        pairs = NO_PAIRS
-        if kept % self.sequence.block_size:  # made before anything changes: without it, the copy would never be made
-            pairs = int32_array(copy).reshape(-1, 2)
-        if self.pool.truncate_blocks(&self.sequence, kept, now, <int32_t *>PyBytes_AS_STRING(copy), &count) != KVP_OK:
-            raise (<PoolReports>self.pool).shortage(1, False, self.lease.space)
-        if count and self.pool.ledger is not None:
-            self.pool.ledger.arrive(<int32_t *>PyBytes_AS_STRING(copy) + 1, 1, self.lease.space)
-        self.retrack()
+        with cython.critical_section(self.pool):
+            self.check_live()
+        kept = parse_int(num_tokens, "num_tokens", 0, MAX_SEQUENCE_TOKENS)
+        # Made before anything changes: without it, the copy would never be made.
+        pairs = int32_array(copy).reshape(-1, 2) if kept % self.sequence.block_size else NO_PAIRS
+        now = self.pool.now()
+        with cython.critical_section(self.pool):
+            self.check_live()
+            parse_int(kept, "num_tokens", 1, self.sequence.num_tokens)
+            is_short = self.pool.truncate_blocks(&self.sequence, kept, now, <int32_t *>PyBytes_AS_STRING(copy),
+                                                 &count) != KVP_OK
+            if not is_short:
+                if count and self.pool.ledger is not None:
+                    self.pool.arrive(<int32_t *>PyBytes_AS_STRING(copy) + 1, 1, self.lease.space)
+                self.retrack()
+        if is_short:
+            raise self.shortage(1)
         return pairs if count else NO_PAIRS
 
     def fork(self, *, owner=None):
@@ -322,35 +360,50 @@ cdef class BlockSequence(Handle):
         NotEnoughBlocksAvailable
             There are no blocks for the copies.
         """
-        self.check_live()
-        cdef int64_t now = self.pool.now()
-        self.check_live()
-        if self.pool.has_chooser:
-            self.pool.make_way(kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens)
-                               - self.lease.registered)
+        cdef tuple forked
+        cdef uint32_t missing = 0
+        cdef int64_t now
+        with cython.critical_section(self.pool):
             self.check_live()
+        now = self.pool.now()
+        if self.pool.has_chooser:
+            with cython.critical_section(self.pool):
+                self.check_live()
+                missing = kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens) - self.lease.registered
+            self.pool.make_way(missing)
+        with cython.critical_section(self.pool):
+            forked = self.fork_to(owner, now, &missing)
+        if forked is None:
+            raise self.shortage(missing)
+        self.pool.watch()
+        return forked
+
+    cdef tuple fork_to(self, object owner, int64_t now, uint32_t *missing):
+        """The second sequence and the pairs; or None, and how many blocks are missing. In the critical section."""
+        cdef BlockSequence child
         cdef uint32_t count = 0
-        cdef uint32_t room = kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens) - self.lease.registered
-        cdef BlockSequence child = new_sequence(<PoolReports>self.pool, self.sequence.salt,
-                                                self.sequence.commits_on_append, owner)
-        cdef bytes copies = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>room)
+        self.check_live()
+        missing[0] = kvp_sequence_blocks_for(&self.sequence, self.sequence.num_tokens) - self.lease.registered
+        child = new_sequence(<PoolReports>self.pool, self.sequence.salt, self.sequence.commits_on_append, owner)
+        room = PyBytes_FromStringAndSize(NULL, 8 * <Py_ssize_t>missing[0])
         if kvp_sequence_copy_tokens(&child.sequence, &self.sequence) != KVP_OK:
             raise MemoryError(f"no memory for a sequence of {self.sequence.num_tokens} tokens")
-        if self.pool.fork_blocks(&child.sequence, &self.sequence, now, <int32_t *>PyBytes_AS_STRING(copies),
+        if self.pool.fork_blocks(&child.sequence, &self.sequence, now, <int32_t *>PyBytes_AS_STRING(room),
                                  &count) != KVP_OK:
-            raise (<PoolReports>self.pool).shortage(room, False, self.lease.space)
+            return None
         child.arrive(child.lease.registered)
-        self.pool.watch()
-        return child, int32_array(copies[:8 * <Py_ssize_t>count]).reshape(-1, 2)
+        return child, int32_array(room[:8 * <Py_ssize_t>count]).reshape(-1, 2)
 
     def preempt(self):
         """Give all blocks back, and keep the tokens. Registered blocks can be matched until they are evicted."""
-        self.check_live()
-        if self.is_in_batch:
-            raise ValueError("the sequence is a row of a batch: remove it there first")
-        self.untrack()
-        cdef kvp_status status = self.pool.give_back_blocks(&self.sequence, 0)
-        self.table_array = None
+        cdef kvp_status status
+        with cython.critical_section(self.pool):
+            self.check_live()
+            if self.is_in_batch:
+                raise ValueError("the sequence is a row of a batch: remove it there first")
+            self.untrack()
+            status = self.pool.give_back_blocks(&self.sequence, 0)
+            self.table_array, self.shown = None, NULL
         if status != KVP_OK:
             raise_status(status, "a block of this sequence had no reference to give back")
 
@@ -363,27 +416,33 @@ cdef class BlockSequence(Handle):
             The sequence stays preempted.
         """
         cdef int64_t now = 0 if self.pool is None else self.pool.now()
-        if self.is_released or self.lease == NULL:
-            raise StaleHandle("the sequence was released")
-        if self.lease.is_live:
-            raise ValueError("the sequence has its blocks: it was not preempted")
-        if self.pool.open_blocks(&self.sequence, 0, now) != KVP_OK:
-            raise self.shortage(self.sequence.num_tokens)
-        self.arrive(self.lease.registered)
-        self.track()
+        cdef uint32_t missing = 0
+        with cython.critical_section(self.pool):
+            if self.is_released or self.lease == NULL:
+                raise StaleHandle("the sequence was released")
+            if self.lease.is_live:
+                raise ValueError("the sequence has its blocks: it was not preempted")
+            if self.pool.open_blocks(&self.sequence, 0, now) != KVP_OK:
+                missing = kvp_sequence_missing(&self.sequence, self.sequence.num_tokens)
+            else:
+                self.arrive(self.lease.registered)
+                self.track()
+        if missing:
+            raise self.shortage(missing)
 
     def release(self, *, reuse_hint=None):
         """Give all blocks back for good, with a hint as handles take it. No effect when that was done before."""
         cdef kvp_status status
         cdef uint32_t hint = parse_reuse_hint(reuse_hint)
-        if self.is_released or self.lease == NULL:
-            return
-        if self.is_in_batch:
-            raise ValueError("the sequence is a row of a batch: remove it there first")
-        self.untrack()
-        self.is_released = True
-        status = self.pool.give_back_blocks(&self.sequence, hint)
-        self.table_array = None
+        with cython.critical_section(self.pool):
+            if self.is_released or self.lease == NULL:
+                return
+            if self.is_in_batch:
+                raise ValueError("the sequence is a row of a batch: remove it there first")
+            self.untrack()
+            self.is_released = True
+            status = self.pool.give_back_blocks(&self.sequence, hint)
+            self.table_array, self.shown = None, NULL
         if status != KVP_OK:
             raise_status(status, "a block of this sequence had no reference to give back")
         self.pool.watch()
@@ -397,8 +456,9 @@ cdef class BlockSequence(Handle):
             Names what does not hold.
         """
         cdef const char *broken = NULL
-        if self.lease != NULL:
-            broken = self.pool.check_sequence(&self.sequence)
+        with cython.critical_section(self.pool):
+            if self.lease != NULL:
+                broken = self.pool.check_sequence(&self.sequence)
         if broken != NULL:
             raise CorruptionError((<bytes>broken).decode())
 
@@ -436,8 +496,9 @@ cdef BlockSequence open_sequence(PoolReports pool, object token_ids, int32_t spa
         pool.make_way(<int64_t>kvp_sequence_blocks_for(&self.sequence, tokens.size + lookahead)
                       - pool.find_prefix(self.sequence.hashes, self.sequence.checks, matchable, self.lease.ids))
     if pool.open_blocks(&self.sequence, lookahead, now) != KVP_OK:
-        raise self.shortage(self.sequence.num_tokens + lookahead)
+        raise self.shortage(kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + lookahead))
     self.arrive(self.lease.registered)
-    self.track()
+    with cython.critical_section(pool):
+        self.track()
     pool.watch()
     return self

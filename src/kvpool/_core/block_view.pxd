@@ -22,6 +22,7 @@ cdef class BlockView:
     cdef object capsule(self, bint is_versioned, bint as_host)
     cdef dict interface(self)
     cdef int need_numpy(self) except -1
+    cdef void measure(self) noexcept
 
 
 # A view of the blocks of a live lease: of their regions (layer, outer), or of all of each (layer None). `is_run` puts

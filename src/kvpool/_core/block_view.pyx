@@ -180,7 +180,6 @@ cdef class BlockView:
 
     def __getbuffer__(self, Py_buffer *view, int flags):
         cdef bint is_contiguous = kvp_tensor_is_contiguous(&self.tensor)
-        cdef int32_t i
         self.need_numpy()
         if flags & PyBUF_WRITABLE == PyBUF_WRITABLE and self.tensor.is_readonly:
             raise BufferError("the blocks are registered: their memory is read-only")
@@ -192,8 +191,6 @@ cdef class BlockView:
         code = FORMATS.get(self.element_type.numpy.char)
         if code is None:
             raise BufferError(f"the buffer protocol has no {self.dtype}")
-        for i in range(self.tensor.ndim):
-            self.byte_strides[i] = self.tensor.strides[i] * (self.tensor.dtype.bits // 8)
         view.buf = self.tensor.data
         view.obj = self
         view.itemsize = self.tensor.dtype.bits // 8
@@ -205,6 +202,12 @@ cdef class BlockView:
         view.strides = self.byte_strides if flags & PyBUF_STRIDES == PyBUF_STRIDES else NULL
         view.suboffsets = NULL
         view.internal = NULL
+
+    cdef void measure(self) noexcept:
+        """Work out the strides that exports show; once, as two may be made at a time."""
+        cdef int32_t i
+        for i in range(self.tensor.ndim):
+            self.byte_strides[i] = self.tensor.strides[i] * (self.tensor.dtype.bits // 8)
 
     cdef dict interface(self):
         return {"version": 3, "shape": self.shape, "typestr": self.element_type.numpy.str, "strides": self.strides,
@@ -312,6 +315,7 @@ cdef class BlockView:
         for i in range(view.tensor.ndim - 1):
             view.tensor.strides[i] *= parts
         view.tensor.shape[view.tensor.ndim - 1] *= parts  # a region has its elements one behind the other
+        view.measure()
         view.place = self.place
         view.element_type = element_type
         kvp_tether_share(self.tether)
@@ -361,6 +365,7 @@ cdef BlockView view_blocks(PoolCore pool, kvp_segment *part, bint is_run, object
                 raise BufferError(f"blocks {lease.ids[i - 1]} and {lease.ids[i]} are not {spread} apart, as those "
                                   f"before them are: not a run; view each block by itself")
     place.locate(&self.tensor, lease.ids[0] if n else 0, spread, n, is_run, at[0], at[1])
+    self.measure()
     if is_readonly:
         self.tensor.is_readonly = True
     return self
@@ -377,4 +382,5 @@ cdef BlockView view_layer(PoolCore pool, object layer, object outer):
     if self.tether == NULL:
         raise MemoryError("no memory for a view")
     place.locate(&self.tensor, 0, 1, pool.num_blocks, True, at[0], at[1])
+    self.measure()
     return self

@@ -6,7 +6,6 @@ from libc.stdint cimport uint32_t
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport int32_array, lease_array
-from kvpool._core.interpreter cimport KVP_FREE_THREADED
 from kvpool._core.lease_ids cimport lease_ids
 from kvpool._core.libkvp cimport KVP_NUM_HINTS, KVP_OK, kvp_lease, kvp_lease_new, kvp_status
 from kvpool._core.pool_core cimport PoolCore
@@ -41,12 +40,8 @@ cdef class Handle:
         if self.lease == NULL or self.is_view:
             return
         if self.owner_tag is not None:
-            # Nobody may be told of a name that is about to go. Without a GIL, a reader of names is waited for; it
-            # never waits.
-            if KVP_FREE_THREADED:
-                with self.pool.owners_lock:
-                    self.lease.owner = NULL
-            else:
+            # Nobody may be told of a name that is about to go: without a GIL, a reader of names is waited for.
+            with cython.critical_section(self.pool):
                 self.lease.owner = NULL
         self.pool.drop(self.lease)
 

@@ -1,8 +1,9 @@
 # What:      any argument that names sequence hashes as a run of uint64, on the caller's stack.
 # Cost:      contiguous uint64 NumPy arrays: a look inside (a buffer request costs 200 ns); other buffers: that request;
-#            lists: about 5 ns a hash; strided arrays: one copy.
+#            lists: about 5 ns a hash; strided arrays, and all without a GIL: one copy.
 # Ownership: borrows the array, or owns a converted copy until close. NumPy arrays are not exported meanwhile: no Python
-#            may run between open and the last use of `data`, or it could resize the array.
+#            may run between open and the last use of `data`, or it could resize the array; without a GIL, where another
+#            thread could at any time, all are copied.
 # Locking:   none; opened and closed under the GIL, outside the pool's lock. Reading `data` needs no GIL.
 # Errors:    open raises TypeError or ValueError, and then needs no close; close cannot fail.
 #

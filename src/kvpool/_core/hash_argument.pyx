@@ -103,7 +103,8 @@ cdef int open_buffer(HashArgument *self, object hashes, str name) except -1:
             raise TypeError(f"{name} has dtype {given}, not uint64")
         check_count(self.view.shape[0], name)
         stride = 8 if self.view.strides == NULL or self.view.shape[0] <= 1 else self.view.strides[0]
-        if stride == 8 and <size_t>self.view.buf % sizeof(uint64_t) == 0:
+        # Without a GIL, others may write to the array: what is looked up and what is registered must be the same.
+        if not KVP_FREE_THREADED and stride == 8 and <size_t>self.view.buf % sizeof(uint64_t) == 0:
             self.data = <const uint64_t *>self.view.buf
             self.count = <uint32_t>self.view.shape[0]
             return 0
@@ -168,6 +169,8 @@ cdef int open_keys(HashArgument *self, object keys, str name) except -1:
     count = keys.shape[0]
     check_count(count, name)
     halves = keys.T.tobytes()
+    if len(halves) != 16 * count:
+        raise ValueError(f"{name} changed its shape while it was read")
     self.owned = <uint64_t *>malloc(16 * (count if count > 0 else 1))
     if self.owned == NULL:
         raise MemoryError(f"no memory for {count} keys")
@@ -191,7 +194,10 @@ cdef int open_hashes(HashArgument *self, object hashes, size_t block_size, bint 
             self.data = <const uint64_t *>array.data
             self.count = <uint32_t>array.dimensions[0]
             return 0
-    if PyList_CheckExact(hashes) or PyTuple_CheckExact(hashes):
+    if PyList_CheckExact(hashes):
+        # Another thread of a free-threaded Python could shorten the list under our hands.
+        return open_items(self, tuple(hashes) if KVP_FREE_THREADED else hashes, name)
+    if PyTuple_CheckExact(hashes):
         return open_items(self, hashes, name)
     if PyObject_CheckBuffer(hashes) and not PyBytes_Check(hashes) and not PyByteArray_Check(hashes):
         return open_buffer(self, hashes, name)

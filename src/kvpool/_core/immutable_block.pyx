@@ -5,7 +5,7 @@ from libc.stdint cimport uint32_t, uint64_t
 
 from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle
-from kvpool._core.libkvp cimport kvp_lease, kvp_segment
+from kvpool._core.libkvp cimport kvp_lease, kvp_lease_guess_live, kvp_segment
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.weak_block cimport new_weak_block
 
@@ -49,23 +49,27 @@ cdef class ImmutableBlock(Handle):
     def sequence_hash(self):
         """Sequence hash, an int. StaleHandle if the handle was released before it was first asked for."""
         cdef uint64_t sequence_hash
-        if self.hash_cache is None:
-            if not self.pool.read_hashes(self.held_lease(), &sequence_hash):
-                raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
-            self.hash_cache = sequence_hash
-        return self.hash_cache
+        cdef kvp_lease *lease = self.held_lease()
+        with cython.critical_section(self.pool):
+            if self.hash_cache is None:
+                if not self.pool.read_hashes(lease, &sequence_hash):
+                    raise StaleHandle(f"the handle of block {lease.ids[0]} was released: the block may be anyone's by "
+                                      f"now")
+                self.hash_cache = sequence_hash
+            cached = self.hash_cache
+        return cached
 
     @property
     def state(self):
         """``BlockState.ACTIVE`` while this handle holds the block."""
-        if not self.held_lease().is_live:
+        if not kvp_lease_guess_live(self.held_lease()):
             raise StaleHandle(f"the handle of block {self.id} was released: the block may be anyone's by now")
         return BlockState.ACTIVE
 
     @property
     def released(self):
         """Whether the block was given back."""
-        return not self.held_lease().is_live
+        return not kvp_lease_guess_live(self.held_lease())
 
     def downgrade(self):
         """Return a :class:`WeakBlock`, which does not hold the block; this handle goes on holding it."""

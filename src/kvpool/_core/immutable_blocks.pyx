@@ -11,7 +11,7 @@ from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle, new_lease
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_segment, kvp_status
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease, kvp_lease_guess_live, kvp_segment, kvp_status
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.status cimport raise_status
 
@@ -43,9 +43,11 @@ cdef class ImmutableBlocks(Handle):
         return 0 if self.lease == NULL else self.lease.count
 
     cdef object hashes(self):
-        if self.hashes_cache is None:
-            self.hashes_cache = uint64_array(read_lease_hashes(self.pool, self.lease) if self.length() else b"")
-        return self.hashes_cache
+        with cython.critical_section(self.pool):
+            if self.hashes_cache is None:
+                self.hashes_cache = uint64_array(read_lease_hashes(self.pool, self.lease) if self.length() else b"")
+            cached = self.hashes_cache
+        return cached
 
     def __len__(self):
         return self.length()
@@ -117,9 +119,11 @@ cdef class ImmutableBlocks(Handle):
     @property
     def ids(self):
         """Block ids, a read-only int32 array; stays readable, but means nothing, when the blocks are given back."""
-        if self.ids_cache is None:
-            self.ids_cache = self.ids_array()
-        return self.ids_cache
+        with cython.critical_section(self.pool):
+            if self.ids_cache is None:
+                self.ids_cache = self.ids_array()
+            cached = self.ids_cache
+        return cached
 
     @property
     def sequence_hashes(self):
@@ -130,7 +134,7 @@ cdef class ImmutableBlocks(Handle):
     @property
     def released(self):
         """Whether the blocks were given back."""
-        return self.lease != NULL and self.lease.count > 0 and not self.lease.is_live
+        return self.lease != NULL and self.lease.count > 0 and not kvp_lease_guess_live(self.lease)
 
     cdef object view(self, object layer, object outer):
         cdef kvp_segment part

@@ -128,6 +128,9 @@ cdef extern from "kvp/lease.h" nogil:
 
     kvp_lease *kvp_lease_new(size_t n, bint is_mutable)
     uint8_t *kvp_lease_gone(kvp_lease *self)
+    bint kvp_lease_guess_live(const kvp_lease *self)
+    uint32_t kvp_lease_guess_held(const kvp_lease *self)
+    bint kvp_lease_guess_entry(kvp_lease *self, uint32_t i)
     void kvp_lease_share(kvp_lease *self)
     void kvp_lease_unshare(kvp_lease *self)
 
@@ -446,7 +449,8 @@ cdef extern from "kvp/latency.h" nogil:
         uint64_t counts[6][40]
         uint64_t totals[6]
 
-    void kvp_latency_init(kvp_latency *self, uint32_t period)
+    void kvp_latency_restart(kvp_latency *self, uint32_t period)
+    void kvp_latency_read(const kvp_latency *self, kvp_latency *copy)
     int64_t kvp_latency_begin(kvp_latency *self)
     void kvp_latency_end(kvp_latency *self, kvp_call call, int64_t start)
 
@@ -463,6 +467,10 @@ cdef extern from "kvp/shared_pool.h" nogil:
 
     void kvp_shared_pool_enter(kvp_shared_pool *self)
     void kvp_shared_pool_leave(kvp_shared_pool *self)
+    int32_t kvp_shared_pool_guess_empty(const kvp_shared_pool *self)
+    int32_t kvp_shared_pool_guess_held(const kvp_shared_pool *self)
+    int32_t kvp_shared_pool_guess_registered(const kvp_shared_pool *self)
+    int32_t kvp_shared_pool_guess_cached(const kvp_shared_pool *self)
     void kvp_shared_pool_drop(kvp_shared_pool *self, kvp_lease *lease)
     void kvp_shared_pool_listen(kvp_shared_pool *self, kvp_bell *bell)
     void kvp_shared_pool_enqueue(kvp_shared_pool *self, kvp_waiter *waiter)

@@ -8,7 +8,7 @@ from kvpool._core.arrays cimport uint32_array
 from kvpool._core.block_view cimport view_blocks
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
-from kvpool._core.libkvp cimport kvp_lease_gone, kvp_segment
+from kvpool._core.libkvp cimport kvp_lease_guess_entry, kvp_segment
 from kvpool._core.mutable_blocks cimport MutableBlocks
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
 from kvpool._core.token_drafts cimport COMPLETE, TokenDrafts
@@ -61,7 +61,7 @@ cdef class MutableBlock:
     @property
     def released(self):
         """Whether the block was registered or given back."""
-        return not self.root.lease.is_live or kvp_lease_gone(self.root.lease)[self.entry] != 0
+        return not kvp_lease_guess_entry(self.root.lease, <uint32_t>self.entry)
 
     @property
     def state(self):
@@ -72,7 +72,16 @@ cdef class MutableBlock:
     @property
     def num_tokens(self):
         """Tokens that the block has."""
+        with cython.critical_section(self.root.pool):
+            count = self.count_tokens()
+        return count
+
+    cdef Py_ssize_t count_tokens(self) except -1:
+        """In the pool's critical section, as what follows."""
         return 0 if self.root.drafts is None else self.root.drafts.counts[self.entry]
+
+    cdef bint has_hash(self) except -1:
+        return self.root.drafts is not None and self.root.drafts.stages[self.entry] == COMPLETE
 
     @property
     def remaining(self):
@@ -82,24 +91,32 @@ cdef class MutableBlock:
     @property
     def is_complete(self):
         """Whether the block was committed, and so has a sequence hash."""
-        return self.root.drafts is not None and self.root.drafts.stages[self.entry] == COMPLETE
+        with cython.critical_section(self.root.pool):
+            is_complete = self.has_hash()
+        return bool(is_complete)
 
     @property
     def tokens(self):
         """Copy of the block's tokens, uint32."""
-        cdef TokenDrafts drafts = self.root.drafts
+        cdef TokenDrafts drafts
         cdef const uint32_t *start
-        if drafts is None:
-            return uint32_array(b"")
-        start = drafts.tokens + self.entry * drafts.block_size
-        return uint32_array((<const char *>start)[:4 * drafts.counts[self.entry]])
+        copy = b""
+        with cython.critical_section(self.root.pool):
+            drafts = self.root.drafts
+            if drafts is not None:
+                start = drafts.tokens + self.entry * drafts.block_size
+                copy = (<const char *>start)[:4 * drafts.counts[self.entry]]
+        return uint32_array(copy)
 
     @property
     def sequence_hash(self):
         """Sequence hash that the tokens give; BlockNotComplete before ``commit``."""
-        if not self.is_complete:
-            raise BlockNotComplete(f"block {self.block_id()} is not complete")
-        return self.root.drafts.hashes[self.entry]
+        cdef uint64_t sequence_hash
+        with cython.critical_section(self.root.pool):
+            if not self.has_hash():
+                raise BlockNotComplete(f"block {self.block_id()} is not complete")
+            sequence_hash = self.root.drafts.hashes[self.entry]
+        return sequence_hash
 
     def init_sequence(self, salt_hash=0, parent=None):
         """Begin a run of tokens.
@@ -113,8 +130,9 @@ cdef class MutableBlock:
         """
         cdef uint64_t salt = parse_hash(salt_hash, "salt_hash"), parent_hash = 0
         cdef bint has_parent = parse_parent(parent, self.root.pool, &parent_hash)
-        self.root.check_held(self.entry)
-        self.root.need_drafts().begin(self.entry, self.block_id(), salt, has_parent, parent_hash)
+        with cython.critical_section(self.root.pool):
+            self.root.check_held(self.entry)
+            self.root.need_drafts().begin(self.entry, self.block_id(), salt, has_parent, parent_hash)
 
     def add_token(self, token_id):
         """Append one token; ValueError when the block is full."""
@@ -123,8 +141,9 @@ cdef class MutableBlock:
     def add_tokens(self, token_ids):
         """Append tokens; ValueError, and nothing appended, when they do not all fit."""
         cdef TokenBuffer tokens = as_token_buffer(token_ids)
-        self.root.check_held(self.entry)
-        self.root.need_drafts().add(self.entry, self.block_id(), tokens.data, tokens.size)
+        with cython.critical_section(self.root.pool):
+            self.root.check_held(self.entry)
+            self.root.need_drafts().add(self.entry, self.block_id(), tokens.data, tokens.size)
 
     def pop_token(self):
         """Take the last token back and return it."""
@@ -135,23 +154,27 @@ cdef class MutableBlock:
         cdef TokenDrafts drafts
         cdef list taken = []
         cdef Py_ssize_t i, end, count
-        if not 0 <= n <= self.num_tokens:
+        if not 0 <= n <= self.root.pool.block_size:
             raise ValueError(f"cannot pop {n} tokens from block {self.block_id()}, which has {self.num_tokens}")
-        self.root.check_held(self.entry)
-        drafts = self.root.need_drafts()
         count = n
-        if 0 <= count <= <Py_ssize_t>drafts.counts[self.entry]:
+        with cython.critical_section(self.root.pool):
+            if count > self.count_tokens():
+                raise ValueError(f"cannot pop {n} tokens from block {self.block_id()}, which has "
+                                 f"{self.count_tokens()}")
+            self.root.check_held(self.entry)
+            drafts = self.root.need_drafts()
             end = self.entry * <Py_ssize_t>drafts.block_size + drafts.counts[self.entry]
             for i in range(end - count, end):
                 taken.append(drafts.tokens[i])
-        drafts.drop_last(self.entry, self.block_id(), count)
+            drafts.drop_last(self.entry, self.block_id(), count)
         return taken
 
     def commit(self):
         """Complete a full block: its tokens stay, and give it its sequence hash. BlockNotComplete when it is not
         full."""
-        self.root.check_held(self.entry)
-        self.root.need_drafts().complete(self.entry, self.block_id())
+        with cython.critical_section(self.root.pool):
+            self.root.check_held(self.entry)
+            self.root.need_drafts().complete(self.entry, self.block_id())
 
     def apply_token_block(self, token_block):
         """Take the tokens, salt and parent of a :class:`TokenBlock`, and complete the block."""
@@ -172,19 +195,21 @@ cdef class MutableBlock:
         if has_parent:
             parent = parse_hash(token_block.parent_sequence_hash, "parent_sequence_hash")
         sequence_hash = parse_hash(token_block.sequence_hash, "sequence_hash")
-        self.root.check_held(self.entry)
-        drafts = self.root.need_drafts()
-        drafts.begin(self.entry, self.block_id(), salt, has_parent, parent)
-        drafts.add(self.entry, self.block_id(), tokens.data, tokens.size)
-        drafts.complete(self.entry, self.block_id())
-        # The sequence may be chained by the other version of the format: its own word counts.
-        drafts.hashes[self.entry] = sequence_hash
+        with cython.critical_section(self.root.pool):
+            self.root.check_held(self.entry)
+            drafts = self.root.need_drafts()
+            drafts.begin(self.entry, self.block_id(), salt, has_parent, parent)
+            drafts.add(self.entry, self.block_id(), tokens.data, tokens.size)
+            drafts.complete(self.entry, self.block_id())
+            # The sequence may be chained by the other version of the format: its own word counts.
+            drafts.hashes[self.entry] = sequence_hash
 
     def reset(self):
         """Forget the tokens; the block is fresh again."""
-        self.root.check_held(self.entry)
-        if self.root.drafts is not None:
-            self.root.drafts.reset(self.entry)
+        with cython.critical_section(self.root.pool):
+            self.root.check_held(self.entry)
+            if self.root.drafts is not None:
+                self.root.drafts.reset(self.entry)
 
     def release(self):
         """Give this block back before the others of its handle. No effect when it is gone already."""
@@ -193,7 +218,8 @@ cdef class MutableBlock:
         segment.offset = self.entry
         segment.stride = 1
         segment.count = 1
-        self.root.pool.release_segment(&segment)
+        with cython.critical_section(self.root.pool):
+            self.root.pool.release_segment(&segment)
 
     cdef object view(self, object layer, object outer):
         cdef kvp_segment part
@@ -201,7 +227,9 @@ cdef class MutableBlock:
         part.offset = self.entry
         part.stride = 1
         part.count = 1
-        return view_blocks(self.root.pool, &part, False, layer, outer, False, InvalidMutableBlock)
+        with cython.critical_section(self.root.pool):
+            view = view_blocks(self.root.pool, &part, False, layer, outer, False, InvalidMutableBlock)
+        return view
 
     def layer_view(self, layer, outer=0):
         """Return the block's memory of one layer, without a copy.

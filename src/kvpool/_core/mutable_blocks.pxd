@@ -1,7 +1,7 @@
 # What:      the handle of freshly allocated blocks, as a list of MutableBlock; and slices of one, which are views.
 # Cost:      one object and one allocation for all blocks; tokens are kept only once there are some.
 # Ownership: a handle from allocate owns the lease; a view keeps that handle (its root) alive and owns nothing.
-# Locking:   none here; see Handle.
+# Locking:   none here; see Handle. Tokens, and blocks that are consumed, in the pool's critical section.
 # Errors:    using blocks that were registered or released raises InvalidMutableBlock.
 #
 # Invariants:
@@ -13,6 +13,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from kvpool._core.handle cimport Handle
 from kvpool._core.libkvp cimport kvp_lease, kvp_segment
 from kvpool._core.pool_core cimport PoolCore
+from kvpool._core.token_buffer cimport TokenBuffer
 from kvpool._core.token_drafts cimport TokenDrafts
 
 
@@ -27,6 +28,7 @@ cdef class MutableBlocks(Handle):
     cdef kvp_segment segment(self) noexcept
     cdef MutableBlocks owning(self)
     cdef TokenDrafts need_drafts(self)
+    cdef int write(self, TokenBuffer tokens, uint64_t salt, bint has_parent, uint64_t previous) except -1
     cdef int check_held(self, Py_ssize_t i) except -1
     cdef int check_all_held(self) except -1
     cdef void leave(self) noexcept

@@ -10,7 +10,7 @@ from kvpool._core.block_view cimport view_blocks
 from kvpool._core.handle cimport Handle, new_lease, parse_reuse_hint
 from kvpool._core.hashing cimport parse_hash
 from kvpool._core.immutable_blocks cimport parse_parent
-from kvpool._core.libkvp cimport KVP_OK, kvp_lease_gone, kvp_segment, kvp_status
+from kvpool._core.libkvp cimport KVP_OK, kvp_lease_guess_entry, kvp_lease_guess_live, kvp_segment, kvp_status
 from kvpool._core.mutable_block cimport new_mutable_block
 from kvpool._core.pool_core cimport PoolCore
 from kvpool._core.status cimport raise_status
@@ -58,6 +58,7 @@ cdef class MutableBlocks(Handle):
         return self if self.root is None else self.root
 
     cdef TokenDrafts need_drafts(self):
+        """The tokens of the root's blocks. In the pool's critical section."""
         cdef MutableBlocks root = self.owning()
         if root.drafts is None:
             root.drafts = new_drafts(root.count, root.pool.block_size)
@@ -65,7 +66,7 @@ cdef class MutableBlocks(Handle):
 
     cdef int check_held(self, Py_ssize_t i) except -1:
         """Entry i of the lease is still this handle's."""
-        if not self.lease.is_live or kvp_lease_gone(self.lease)[i]:
+        if not kvp_lease_guess_entry(self.lease, <uint32_t>i):
             raise InvalidMutableBlock(f"block {self.lease.ids[i]} was registered or released already")
         return 0
 
@@ -125,10 +126,10 @@ cdef class MutableBlocks(Handle):
     def released(self):
         """Whether all blocks were registered or given back."""
         cdef Py_ssize_t i
-        if self.lease == NULL or not self.lease.is_live:
+        if self.lease == NULL or not kvp_lease_guess_live(self.lease):
             return self.count > 0
         for i in range(self.count):
-            if not kvp_lease_gone(self.lease)[self.offset + self.stride * i]:
+            if kvp_lease_guess_entry(self.lease, <uint32_t>(self.offset + self.stride * i)):
                 return False
         return self.count > 0
 
@@ -149,19 +150,28 @@ cdef class MutableBlocks(Handle):
         """
         parse_reuse_hint(reuse_hint)
         cdef kvp_segment segment = self.segment()
-        if self.root is None:
+        cdef kvp_status status
+        if self.lease == NULL:
+            return
+        if self.root is not None:
+            with cython.critical_section(self.pool):
+                self.pool.release_segment(&segment)
+            return
+        with cython.critical_section(self.pool):  # what is filled is ours until it is released
             self.leave()
-            Handle.release(self)
-        elif self.lease != NULL:
-            self.pool.release_segment(&segment)
+            status = self.pool.release(self.lease, 0)
+        if status != KVP_OK:
+            raise_status(status, "a block of this handle had no reference to give back")
+        self.pool.watch()
 
     cdef void leave(self) noexcept:
-        """Fill what is about to be empty with zeros, if that is the rule; not what views still show."""
+        """Fill what is about to be empty with zeros, if that is the rule; not what views still show. In the pool's
+        critical section."""
         cdef Py_ssize_t i
-        if self.lease == NULL or self.pool.ledger is None or self.pool.attachment.num_views() > 0:
+        if self.pool.ledger is None or self.pool.attachment.num_views() > 0:
             return
-        for i in range(self.lease.count if self.lease.is_live else 0):
-            if not kvp_lease_gone(self.lease)[i]:
+        for i in range(self.lease.count):
+            if kvp_lease_guess_entry(self.lease, <uint32_t>i):
                 self.pool.ledger.leave(self.lease.ids + i, 1)
 
     def fill(self, token_ids, parent=None, salt_hash=0):
@@ -193,6 +203,12 @@ cdef class MutableBlocks(Handle):
         cdef TokenBuffer tokens = as_token_buffer(token_ids)
         cdef uint64_t salt = parse_hash(salt_hash, "salt_hash"), previous = 0
         cdef bint has_parent = parse_parent(parent, self.pool, &previous)
+        with cython.critical_section(self.pool):
+            self.write(tokens, salt, has_parent, previous)
+        return self
+
+    cdef int write(self, TokenBuffer tokens, uint64_t salt, bint has_parent, uint64_t previous) except -1:
+        """Fill the blocks, in the pool's critical section."""
         cdef size_t block_size = self.pool.block_size, taken
         cdef Py_ssize_t i, entry, left = tokens.size
         cdef TokenDrafts drafts
@@ -216,11 +232,13 @@ cdef class MutableBlocks(Handle):
                 has_parent = True
                 previous = drafts.hashes[entry]
             left -= taken
-        return self
+        return 0
 
     cdef object view(self, object layer, object outer):
         cdef kvp_segment part = self.segment()
-        return view_blocks(self.pool, &part, True, layer, outer, False, InvalidMutableBlock)
+        with cython.critical_section(self.pool):  # not while what is released is filled with zeros
+            view = view_blocks(self.pool, &part, True, layer, outer, False, InvalidMutableBlock)
+        return view
 
     def layer_view(self, layer, outer=0):
         """Return the memory that the blocks have of one layer, without a copy.
@@ -268,18 +286,26 @@ cdef MutableBlocks new_mutable_blocks(PoolCore pool, Py_ssize_t count, object ow
 
 
 cdef MutableBlocks join(MutableBlocks a, MutableBlocks b):
-    cdef kvp_segment[2] parts
-    cdef kvp_status status
-    cdef uint32_t at = 0
     cdef int64_t now
-    cdef Py_ssize_t i
-    cdef MutableBlocks result, source
-    cdef TokenDrafts old
+    cdef MutableBlocks result
     if a.pool is not b.pool:
         raise ForeignHandle("the two handles are of different pools")
     if a.count + b.count == 0:
         return new_mutable_blocks(a.pool, 0, a.owner_tag)
     now = a.pool.now()
+    with cython.critical_section(a.pool):
+        result = join_parts(a, b, now)
+    return result
+
+
+cdef MutableBlocks join_parts(MutableBlocks a, MutableBlocks b, int64_t now):
+    """Of one pool, in its critical section."""
+    cdef kvp_segment[2] parts
+    cdef kvp_status status
+    cdef uint32_t at = 0
+    cdef Py_ssize_t i
+    cdef MutableBlocks result, source
+    cdef TokenDrafts old
     parts[0] = a.segment()
     parts[1] = b.segment()
     result = new_mutable_blocks(a.pool, a.count + b.count, a.owner_tag)

@@ -3,6 +3,7 @@
 cimport cython
 
 from kvpool._core.handle cimport Handle
+from kvpool._core.libkvp cimport kvp_lease_guess_held, kvp_lease_guess_live
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -26,7 +27,7 @@ cdef class Pin(Handle):
 
     def __len__(self):
         """Blocks that were found and are kept."""
-        return 0 if self.lease == NULL else self.lease.held
+        return 0 if self.lease == NULL else kvp_lease_guess_held(self.lease)
 
     def __repr__(self):
         return f"<Pin of {len(self)} blocks{', released' if self.released else ''}>"
@@ -39,7 +40,7 @@ cdef class Pin(Handle):
     @property
     def released(self):
         """Whether the blocks were unpinned."""
-        return self.lease == NULL or not self.lease.is_live
+        return self.lease == NULL or not kvp_lease_guess_live(self.lease)
 
 
 cdef Pin new_pin(PoolCore pool, object owner):

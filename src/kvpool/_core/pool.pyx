@@ -204,8 +204,8 @@ cdef class BlockPool(PoolPersistence):
         blocks = new_mutable_blocks(self, count, owner)
         lease = blocks.lease
         lease.space = <uint8_t>space
-        # Read without the lock: a guess. Should it be too small by then, the core says so.
-        room = <uint32_t>max(count - self.shared.pool.empty.count, 0)
+        # Should it be too small by then, the core says so.
+        room = <uint32_t>max(count - kvp_shared_pool_guess_empty(self.shared), 0)
         if patience > 0:
             evicted = PyBytes_FromStringAndSize(NULL, 8 * count)
             status = self.allocate_in_turn(lease, now, <uint64_t *>PyBytes_AS_STRING(evicted), &num_evicted,
@@ -221,7 +221,7 @@ cdef class BlockPool(PoolPersistence):
         if status != KVP_OK:
             raise_status(status, "no memory to wait for blocks")
         if self.ledger is not None:
-            self.ledger.arrive(lease.ids, count, <uint8_t>space)
+            self.arrive(lease.ids, count, <uint8_t>space)
         self.watch()
         if num_evicted:
             used = 8 * <Py_ssize_t>num_evicted
@@ -267,7 +267,7 @@ cdef class BlockPool(PoolPersistence):
         cdef Registration registration = new_registration(self, blocks, parent)
         cdef int64_t now, lifetime
         cdef uint32_t at = 0
-        cdef kvp_status status
+        cdef kvp_status status = KVP_OK
         cdef ImmutableBlocks held = new_immutable_blocks(self, registration.first_owner())
         if priority is not None:
             registration.arguments.level = parse_int(priority, "priority", 0, KVP_MAX_PRIORITY)
@@ -277,13 +277,15 @@ cdef class BlockPool(PoolPersistence):
             registration.arguments.expiry = max(now, 0) + lifetime
         elif ttl is not None and priority is None:
             registration.arguments.level = KVP_TTL_LEVEL  # a time-to-live without end
-        if token_ids is not None or self.event_tokens:
-            registration.take_tokens(self, token_ids)
-        registration.take_hashes(self, sequence_hashes)
-        if registration.count == 0:
-            return held
-        held.lease = new_lease(registration.count, False, held.owner_tag)
-        status = self.register(&registration.arguments, now, held.lease, &at)
+        registration.read_tokens(self, token_ids)
+        registration.read_hashes(self, sequence_hashes)
+        with cython.critical_section(self):  # tokens and hashes stay as they are until they are registered
+            if self.event_tokens:
+                registration.take_tokens(self)
+            registration.take_hashes()
+            if registration.count > 0:
+                held.lease = new_lease(registration.count, False, held.owner_tag)
+                status = self.register(&registration.arguments, now, held.lease, &at)
         if status != KVP_OK:
             if status == KVP_FOREIGN:
                 raise ForeignHandle(f"block {at} of {registration.count}, or its hash, belongs to another namespace")
@@ -431,7 +433,9 @@ cdef class BlockPool(PoolPersistence):
             blocks = -(-(size + <int64_t>slots) // <int64_t>self.block_size) - found
             flight = None
             if wait_for_running and found < len(hashes):
-                known = self.flights.get(hashes[found, 0].item() if self.has_checks else hashes[found].item())
+                key = hashes[found, 0].item() if self.has_checks else hashes[found].item()
+                with cython.critical_section(self):
+                    known = self.flights.get(key)
                 flight = None if known is None else known()
             sequence = None
             if flight is None and not is_full:

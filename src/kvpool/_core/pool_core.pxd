@@ -5,7 +5,9 @@
 #            whose tensors others have, which have shares of their own.
 # Locking:   each method locks for itself; none is called with the lock held. Inside, no Python object is touched,
 #            nothing is allocated and nothing calls out: a finalizer that ran there would take the lock again, and
-#            hang.
+#            hang. What is no part of the C pool, fields of objects and what sequences and token drafts have, is guarded
+#            by the GIL, and where there is none by the critical section of the PoolCore, which is as good as a GIL of
+#            the pool's own: entered before the lock, and left while Python code waits for something.
 # Errors:    methods return a kvp_status unless they can raise; status.pyx turns one into an exception.
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
@@ -31,6 +33,19 @@ cdef struct Counts:
     uint64_t next_event
 
 
+cdef inline void count_locked(const kvp_shared_pool *shared, Counts *counts) noexcept nogil:
+    cdef const kvp_pool *pool = &shared.pool
+    counts.total = pool.table.num_blocks
+    counts.empty = pool.empty.count
+    counts.cached = pool.num_cached
+    counts.active = pool.num_active + pool.num_mutable
+    counts.mutable = pool.num_mutable
+    counts.pinned = pool.num_pinned
+    counts.waiting = shared.num_waiters
+    counts.leases = pool.num_leases
+    counts.next_event = pool.events.next
+
+
 # A column for each thing that is known of a block, with room for num_blocks entries.
 cdef struct BlockColumns:
     uint8_t *states
@@ -43,7 +58,8 @@ cdef struct BlockColumns:
     uint8_t *spaces
 
 
-# One live lease, as outstanding() and errors tell of it. `owner` is borrowed from a handle: valid under the GIL only.
+# One live lease, as outstanding() and errors tell of it. `owner` is borrowed from a handle: valid under the GIL, or in
+# the pool's critical section, only.
 cdef struct HoldRecord:
     const void *owner
     int64_t since
@@ -72,7 +88,6 @@ cdef class PoolCore:
     cdef object wake               # kept alive
     cdef bint is_awake             # it was called, and evict_ahead was not since
     cdef bint has_chooser          # a policy outside the core is asked before blocks are evicted
-    cdef object owners_lock        # kept alive; orders dying named handles and readers of their names
     cdef Attachment attachment     # kept alive; the memory of the blocks; None: the pool knows of none
     cdef ScrubLedger ledger        # kept alive; whose bytes are in it; None: nobody wants to know
 
@@ -80,6 +95,8 @@ cdef class PoolCore:
                     kvp_policy_kind policy, uint32_t ghost_factor, bint keeps_facts, double reuse_sampling,
                     int32_t max_namespaces, bytes secret) except -1
     cdef int64_t now(self) except? -1
+    cdef ScrubLedger known_ledger(self)
+    cdef int arrive(self, const int32_t *ids, Py_ssize_t n, uint8_t space) except -1
     cdef void drop(self, kvp_lease *lease) noexcept
     cdef kvp_status release(self, kvp_lease *lease, uint32_t hint) noexcept nogil
     cdef kvp_status release_segment(self, const kvp_segment *segment) noexcept nogil
@@ -107,6 +124,7 @@ cdef class PoolCore:
     cdef void end_preference(self, const kvp_candidate *victims, uint32_t n) noexcept nogil
     cdef uint32_t prefer(self, const kvp_candidate *victims, uint32_t n) noexcept nogil
     cdef int watch(self) except -1
+    cdef int watch_reserve(self) except -1
     cdef void watch_pressure(self) noexcept
     cdef void await_relief(self) noexcept
     cdef void tell_pressure(self, bint is_high) noexcept

@@ -1,33 +1,19 @@
 """The pool's one lock, and what is done under it."""
 
+cimport cython
 from libc.math cimport isfinite, llround
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kvpool._core.clock cimport CLOCK_MONOTONIC_COARSE, read_clock
-from kvpool._core.interpreter cimport KVP_FREE_THREADED
+from kvpool._core.interpreter cimport KVP_FREE_THREADED, kvp_peek
 from kvpool._core.libkvp cimport *
-
-import threading
 
 
 cdef inline uint8_t state_of(const kvp_block *row) noexcept nogil:
     if kvp_block_is_registered(row):
         return 4 if row.refs > 0 else 8
     return 2 if row.refs > 0 else 1
-
-
-cdef void count_locked(const kvp_shared_pool *shared, Counts *counts) noexcept nogil:
-    cdef const kvp_pool *pool = &shared.pool
-    counts.total = pool.table.num_blocks
-    counts.empty = pool.empty.count
-    counts.cached = pool.num_cached
-    counts.active = pool.num_active + pool.num_mutable
-    counts.mutable = pool.num_mutable
-    counts.pinned = pool.num_pinned
-    counts.waiting = shared.num_waiters
-    counts.leases = pool.num_leases
-    counts.next_event = pool.events.next
 
 
 cdef class PoolCore:
@@ -59,7 +45,6 @@ cdef class PoolCore:
             raise MemoryError(f"no memory for a pool of {num_blocks} blocks")
         self.shared = &self.anchor.shared
         self.num_blocks = num_blocks
-        self.owners_lock = threading.Lock()
         self.flights = {}
         self.flights_limit = 64
         return 0
@@ -76,6 +61,18 @@ cdef class PoolCore:
         if not isfinite(seconds) or not -9e9 < seconds < 9e9:
             raise ValueError(f"the pool's clock returned {seconds}, which is not within 9e9 seconds of 0")
         return llround(seconds * 1e9)
+
+    cdef ScrubLedger known_ledger(self):
+        """The ledger, or None; another thread may take it from the pool meanwhile."""
+        with cython.critical_section(self):
+            ledger = self.ledger
+        return ledger
+
+    cdef int arrive(self, const int32_t *ids, Py_ssize_t n, uint8_t space) except -1:
+        """Blocks were handed out: fill with zeros those that have bytes of others. Called if there is a ledger."""
+        cdef ScrubLedger ledger = self.known_ledger()
+        if ledger is not None and n > 0:
+            ledger.arrive(ids, n, space)
 
     cdef void drop(self, kvp_lease *lease) noexcept:
         kvp_shared_pool_drop(self.shared, lease)
@@ -210,26 +207,37 @@ cdef class PoolCore:
         """Tell those who want to know, after a call, that pressure has become high or low, or empty blocks few."""
         if self.has_chooser:
             self.end_way()
-        if self.reserve > 0 and not self.is_awake and self.shared.pool.empty.count < self.reserve:
-            self.is_awake = True
-            self.wake()
+        if kvp_peek(self.reserve) > 0:
+            self.watch_reserve()
         if self.high_count >= 0:
             self.watch_pressure()
         return 0
 
+    cdef int watch_reserve(self) except -1:
+        """Wake who keeps blocks empty if too few are, once until it has looked."""
+        wake = None
+        with cython.critical_section(self):
+            if self.reserve > 0 and not self.is_awake and kvp_shared_pool_guess_empty(self.shared) < self.reserve:
+                self.is_awake = True
+                wake = self.wake
+        if wake is not None:
+            wake()
+
     cdef void watch_pressure(self) noexcept:
         """Tell of pressure if it has become high or low."""
-        # Read without the lock: the next call looks again.
-        cdef int32_t held = self.shared.pool.num_active + self.shared.pool.num_mutable
-        cdef bint is_high
+        cdef int32_t held
+        cdef bint is_high, has_changed
         if self.high_count < 0:
             return
-        is_high = held > self.low_count if self.is_high else held >= self.high_count
-        if is_high == self.is_high:
+        with cython.critical_section(self):  # or two threads could tell of the same change
+            held = kvp_shared_pool_guess_held(self.shared)  # the next call looks again
+            is_high = held > self.low_count if self.is_high else held >= self.high_count
+            has_changed = is_high != self.is_high
+            self.is_high = is_high
+        if not has_changed:
             return
-        self.is_high = is_high
         self.tell_pressure(is_high)
-        if self.is_high:
+        if kvp_peek(self.is_high):
             self.await_relief()
 
     cdef void await_relief(self) noexcept:
@@ -358,12 +366,12 @@ cdef class PoolCore:
 
     cdef void begin_latencies(self, uint32_t period) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
-        kvp_latency_init(&self.shared.latency, period)
+        kvp_latency_restart(&self.shared.latency, period)
         kvp_shared_pool_leave(self.shared)
 
     cdef void read_latencies(self, kvp_latency *latency) noexcept nogil:
         kvp_shared_pool_enter(self.shared)
-        memcpy(latency, &self.shared.latency, sizeof(kvp_latency))
+        kvp_latency_read(&self.shared.latency, latency)
         kvp_shared_pool_leave(self.shared)
 
     cdef uint64_t read_holds(self, HoldRecord *holds, uint64_t room) noexcept nogil:

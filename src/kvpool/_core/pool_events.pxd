@@ -1,7 +1,7 @@
 # What:      what happened to the registry, for those who follow it, and the background thread that tells them.
 # Cost:      a lock and a copy for each batch; nothing for a pool that nobody follows.
 # Ownership: keeps the bell and the engine alive; the engine knows the pool by a weak reference.
-# Locking:   takes the pool's lock, as PoolCore.
+# Locking:   takes the pool's lock, as PoolCore; fields that change are read and written in its critical section.
 # Errors:    Python exceptions; nothing has changed then.
 
 from libc.stdint cimport uint64_t
@@ -24,6 +24,8 @@ cdef class PoolEvents(PoolWaiting):
                         object manager) except -1
     cdef uint64_t next_event(self) noexcept nogil
     cdef object need_engine(self)
+    cdef object known_engine(self)
+    cdef tuple known_namespaces(self)
     cdef object new_batch(self, const kvp_event *events, bytes tokens, uint64_t n, uint64_t first, uint64_t missed,
                           bint is_snapshot)
 

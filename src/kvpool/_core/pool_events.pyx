@@ -8,6 +8,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from kvpool._core.arguments cimport parse_int, parse_seconds
 from kvpool._core.arrays cimport bool_array, int32_array, uint8_array, uint32_array, uint64_array
 from kvpool._core.bell cimport Bell
+from kvpool._core.interpreter cimport kvp_forget_section, kvp_peek
 from kvpool._core.libkvp cimport *
 from kvpool._core.pool_waiting cimport PoolWaiting
 
@@ -43,6 +44,14 @@ def forget_others():
 
 
 os.register_at_fork(after_in_child=forget_others)
+
+
+cdef void listen(PoolEvents pool, Bell bell) noexcept:
+    """Ring this bell for news from now on. In the pool's critical section."""
+    kvp_shared_pool_enter(pool.shared)
+    kvp_shared_pool_listen(pool.shared, &bell.bell if bell is not None else NULL)
+    kvp_shared_pool_leave(pool.shared)
+    pool.bell = bell
 
 
 cdef bytes new_room(uint64_t n, size_t size):
@@ -86,15 +95,30 @@ cdef class PoolEvents(PoolWaiting):
         """The background thread, which begins with what it is first asked to do."""
         from kvpool.progress import ProgressEngine  # it is built on the pool
 
-        if self.is_closed:
+        if kvp_peek(self.is_closed):
             raise BlockPoolError("the pool was closed: nothing goes on in the background any more")
-        if self.engine is None:
+        known = self.known_engine()
+        if known is None:
             engine = ProgressEngine(self)
+            bell = engine.bell
             with cython.critical_section(self):
                 if self.engine is None:  # no other thread was quicker
                     self.engine = engine
-                    self._listen(engine.bell)
-        return self.engine
+                    listen(self, bell)
+                known = self.engine
+        return known
+
+    cdef object known_engine(self):
+        with cython.critical_section(self):
+            engine = self.engine
+        return engine
+
+    cdef tuple known_namespaces(self):
+        """Names by number, as they are now."""
+        cdef tuple names
+        with cython.critical_section(self):
+            names = self.namespace_names
+        return names
 
     @property
     def progress_engine(self):
@@ -123,7 +147,7 @@ cdef class PoolEvents(PoolWaiting):
             (<uint8_t *>PyBytes_AS_STRING(known))[i] = events[i].has_tokens
         return EventBatch(first, missed, time.time(), self.block_size, uint8_array(kinds), uint8_array(reasons),
                           uint64_array(hashes), uint64_array(parents), bool_array(has_parent), int32_array(ids),
-                          uint8_array(spaces), self.namespace_names,
+                          uint8_array(spaces), self.known_namespaces(),
                           None if tokens is None else tokens_array(tokens, n, self.block_size), bool_array(known),
                           is_snapshot)
 
@@ -200,8 +224,8 @@ cdef class PoolEvents(PoolWaiting):
         cdef void *scratch = NULL
         try:
             while total > room:
-                # Read without the lock: should more be registered by then, it is tried again with as much room.
-                room = max(total, <uint32_t>(self.shared.pool.num_cached + self.shared.pool.num_active))
+                # Should more be registered by then, it is tried again with as much room.
+                room = max(total, <uint32_t>kvp_shared_pool_guess_registered(self.shared))
                 PyMem_Free(events)
                 PyMem_Free(scratch)
                 events = <kvp_event *>PyMem_Malloc(room * sizeof(kvp_event))
@@ -254,9 +278,10 @@ cdef class PoolEvents(PoolWaiting):
 
     def event_statistics(self):
         """Return an :class:`EventStatistics`: how many events there were, and what became of them."""
-        if self.engine is None:
+        engine = self.known_engine()
+        if engine is None:
             return EventStatistics(self.next_event(), 0, 0, 0, 0)
-        return self.engine.event_statistics(self.next_event())
+        return engine.event_statistics(self.next_event())
 
     def close(self, timeout=5.0):
         """End what goes on in the background: deliver the events that are left, and close those who get them.
@@ -275,14 +300,16 @@ cdef class PoolEvents(PoolWaiting):
             Who still holds blocks, and how many events were not delivered.
         """
         cdef double patience = min(parse_seconds(timeout, "timeout", True) * 1e-9, LONG_WAIT)
-        self.is_closed = True
-        undelivered = 0 if self.engine is None else self.engine.close(patience)
+        with cython.critical_section(self):
+            self.is_closed = True
+            engine = self.engine
+        undelivered = 0 if engine is None else engine.close(patience)
         return CloseReport(tuple(self.outstanding()), undelivered)
 
     @property
     def closed(self):
         """Whether :meth:`close` was called."""
-        return self.is_closed
+        return bool(kvp_peek(self.is_closed))
 
     def __enter__(self):
         return self
@@ -292,15 +319,14 @@ cdef class PoolEvents(PoolWaiting):
 
     def _listen(self, Bell bell):
         """Ring this bell for news from now on; None: no more."""
-        kvp_shared_pool_enter(self.shared)
-        kvp_shared_pool_listen(self.shared, &bell.bell if bell is not None else NULL)
-        kvp_shared_pool_leave(self.shared)
-        self.bell = bell
+        with cython.critical_section(self):
+            listen(self, bell)
 
     def _answer(self):
         """The bell was heard: it can ring again."""
-        if self.bell is not None:
-            self.collect(self.bell)
+        with cython.critical_section(self):
+            if self.bell is not None:
+                self.collect(self.bell)
 
     def _await_event(self, uint64_t number):
         """Ring when event `number` comes; False when it has come already."""
@@ -312,12 +338,12 @@ cdef class PoolEvents(PoolWaiting):
     def _watch_pressure(self):
         """Tell of pressure if it has become high or low, as every call does that takes or gives blocks back."""
         self.watch_pressure()
-        if self.is_high:
+        if kvp_peek(self.is_high):
             self.await_relief()  # it was relieved, and is not any more
 
     cdef void await_relief(self) noexcept:
         """Pressure is high: whoever drops the blocks that end it does not look; the background thread will."""
-        if self.is_closed:
+        if kvp_peek(self.is_closed):
             return
         self.need_engine().start()
         kvp_shared_pool_enter(self.shared)
@@ -325,7 +351,8 @@ cdef class PoolEvents(PoolWaiting):
         kvp_shared_pool_leave(self.shared)
 
     def _forget_others(self):
-        """In a forked child: who waited or listened is in the parent."""
+        """In a forked child: who waited, listened or was in the critical section is in the parent."""
+        kvp_forget_section(self)
         if kvp_shared_pool_forget_others(self.shared) != KVP_OK:
             raise MemoryError("no memory for the lock of a pool after a fork")
         self.bell = None

@@ -1,7 +1,7 @@
 # What:      what takes blocks out of the cache: resets, and the policy that orders evictions.
 # Cost:      as the core's functions.
 # Ownership: as PoolCore.
-# Locking:   through PoolCore's methods only.
+# Locking:   through PoolCore's methods; what a policy chose and when it failed, in its critical section.
 # Errors:    Python exceptions; nothing has changed then.
 
 from libc.stdint cimport int32_t, int64_t, uint32_t

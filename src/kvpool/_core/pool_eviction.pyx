@@ -1,5 +1,6 @@
 """What takes blocks out of the cache, and in which order."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.math cimport ceil
@@ -11,6 +12,7 @@ from kvpool._core.arrays cimport int32_array, uint8_array, uint64_array
 from kvpool._core.custom_policy cimport CustomPolicy, make_chooser
 from kvpool._core.handle cimport new_lease
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
+from kvpool._core.interpreter cimport kvp_peek
 from kvpool._core.libkvp cimport *
 from kvpool._core.pin cimport Pin, new_pin
 from kvpool._core.pool_core cimport Counts
@@ -108,62 +110,78 @@ cdef class PoolEviction(PoolNamespaces):
         return KVP_POLICY_LRU if self.has_chooser else parse_policy(eviction)
 
     cdef int make_way(self, int64_t n) except -1:
-        cdef int64_t missing = n - self.shared.pool.empty.count  # read without the lock: a guess
+        cdef int64_t missing = n - kvp_shared_pool_guess_empty(self.shared)
         cdef CustomPolicy chooser = self.chooser
         cdef uint32_t room, count
         cdef bytes records, victims
         self.end_way()
-        if missing <= 0 or missing > self.shared.pool.num_cached or self.is_choosing:
+        if missing <= 0 or missing > kvp_shared_pool_guess_cached(self.shared) or kvp_peek(self.is_choosing):
             return 0
         room = <uint32_t>min(max(<int64_t>chooser.window, 2 * missing), self.num_blocks)
         records = PyBytes_FromStringAndSize(NULL, room * sizeof(kvp_candidate))
         room = self.read_candidates(<kvp_candidate *>PyBytes_AS_STRING(records), room)
         records = records[:room * sizeof(kvp_candidate)]
-        self.is_choosing = True
+        with cython.critical_section(self):
+            is_chosen = self.is_choosing  # by another thread meanwhile
+            self.is_choosing = True
+        if is_chosen:
+            return 0
         try:
             answer, error = attempt(chooser.name_victims, records, missing)
         finally:
-            self.is_choosing = False
+            with cython.critical_section(self):
+                self.is_choosing = False
         if error is not None:
-            self.policy_error_count += 1
-            self.policy_error = error
-            if self.policy_error_count == 1:
+            with cython.critical_section(self):
+                self.policy_error_count += 1
+                is_first = self.policy_error_count == 1
+                self.policy_error = error
+            if is_first:
                 self.report_policy_error()
             without_frames(error)  # those of the caller have handles, which the error would keep
             return 0
         victims, refused = answer
         count = <uint32_t>(len(victims) // sizeof(kvp_candidate))
-        self.victims = victims
-        self.policy_refusal_count += refused + count - self.prefer(
-            <const kvp_candidate *>PyBytes_AS_STRING(victims), count)
+        with cython.critical_section(self):
+            self.victims = victims
+            self.policy_refusal_count += refused + count - self.prefer(
+                <const kvp_candidate *>PyBytes_AS_STRING(victims), count)
         return 0
 
     cdef int end_way(self) except -1:
-        cdef bytes victims = self.victims
-        if victims is None or self.is_choosing:
+        cdef bytes victims = None
+        with cython.critical_section(self):
+            if not self.is_choosing:
+                victims, self.victims = self.victims, None
+        if victims is None:
             return 0
-        self.victims = None
         self.end_preference(<const kvp_candidate *>PyBytes_AS_STRING(victims),
                             <uint32_t>(len(victims) // sizeof(kvp_candidate)))
         return 0
 
     cdef void report_policy_error(self) noexcept:
-        raise self.policy_error  # to sys.unraisablehook: the call goes on without the policy
+        raise self.last_policy_error  # to sys.unraisablehook: the call goes on without the policy
 
     @property
     def policy_errors(self):
         """Times that the policy raised, or returned what makes no sense; priority and recency decided then."""
-        return self.policy_error_count
+        with cython.critical_section(self):
+            count = self.policy_error_count
+        return count
 
     @property
     def policy_refusals(self):
         """Blocks that the policy named and that could not go: not cached any more, named twice, or no candidates."""
-        return self.policy_refusal_count
+        with cython.critical_section(self):
+            count = self.policy_refusal_count
+        return count
 
     @property
     def last_policy_error(self):
         """What the policy raised last, or None."""
-        return self.policy_error
+        with cython.critical_section(self):
+            error = self.policy_error
+        return error
 
     @property
     def max_pinned_blocks(self):
@@ -328,9 +346,10 @@ cdef class PoolEviction(PoolNamespaces):
             Of reason ``AHEAD``.
         """
         cdef int64_t wanted = parse_int(n, "n", 0, self.num_blocks)
-        self.is_awake = False
-        return self.evict_identities(wanted - self.shared.pool.empty.count, KVP_PROTECTED_LEVEL, KVP_REASON_AHEAD,
-                                     AHEAD)
+        with cython.critical_section(self):
+            self.is_awake = False
+        return self.evict_identities(wanted - kvp_shared_pool_guess_empty(self.shared), KVP_PROTECTED_LEVEL,
+                                     KVP_REASON_AHEAD, AHEAD)
 
     def trigger_eviction(self, mode=EvictionMode.NORMAL):
         """Evict cached blocks now.
@@ -353,8 +372,8 @@ cdef class PoolEviction(PoolNamespaces):
         if mode is EvictionMode.AGGRESSIVE:
             return self.evict_identities(self.num_blocks, KVP_DEFAULT_LEVEL, KVP_REASON_PRESSURE, PRESSURE)
         kept = <int64_t>(self.low_share * self.num_blocks)
-        return self.evict_identities(self.num_blocks - self.shared.pool.empty.count - kept, KVP_MAX_PRIORITY,
-                                     KVP_REASON_PRESSURE, PRESSURE)
+        return self.evict_identities(self.num_blocks - kvp_shared_pool_guess_empty(self.shared) - kept,
+                                     KVP_MAX_PRIORITY, KVP_REASON_PRESSURE, PRESSURE)
 
     def wake_below(self, reserve, wake):
         """Call ``wake`` after a call that left fewer than ``reserve`` blocks empty, once until the next evict_ahead.
@@ -369,9 +388,10 @@ cdef class PoolEviction(PoolNamespaces):
         cdef int32_t blocks = parse_int(reserve, "reserve", 0, self.num_blocks)
         if not callable(wake):
             raise TypeError(f"wake must be callable, not {type(wake).__name__}")
-        self.wake = wake
-        self.reserve = blocks
-        self.is_awake = False
+        with cython.critical_section(self):
+            self.wake = wake
+            self.reserve = blocks
+            self.is_awake = False
 
     def reset(self):
         """Forget every cached block.

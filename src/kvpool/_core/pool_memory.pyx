@@ -6,6 +6,7 @@ from libc.stdint cimport uint32_t
 from kvpool._core.attachment cimport Attachment, new_attachment
 from kvpool._core.block_view cimport view_layer
 from kvpool._core.pool_prefetch cimport PoolPrefetch
+from kvpool._core.scrub_ledger cimport ScrubLedger
 
 from kvpool.errors import BlockPoolError, StorageInUse
 
@@ -93,7 +94,8 @@ cdef class PoolMemory(PoolPrefetch):
     @property
     def scrub(self):
         """The rule by which blocks are filled with zeros; see :meth:`attach_storage`."""
-        return "never" if self.ledger is None else self.ledger.rule
+        cdef ScrubLedger ledger = self.known_ledger()
+        return "never" if ledger is None else ledger.rule
 
     def register_buffer(self, tensors, *, layout, scrub=None):
         """Let the blocks live in tensors that others have allocated.

@@ -1,6 +1,7 @@
 """The tenants of a pool."""
 
-from libc.stdint cimport int32_t, uint64_t
+cimport cython
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.hashing cimport parse_hash
@@ -49,33 +50,50 @@ cdef class PoolNamespaces(PoolReports):
             The other floors, and what is held beyond them, leave less than `floor`; the cap is less than the floor or
             more than the pool; a namespace that is there has another salt.
         """
-        cdef int32_t index, wanted_floor, wanted_cap
-        cdef kvp_quota quota
-        cdef kvp_status status
         cdef uint64_t salt
+        cdef int32_t wanted_floor = -1, wanted_cap = -1
+        cdef int64_t now
         if not isinstance(name, str):
             raise TypeError(f"name must be a str, not {type(name).__name__}")
         if self.max_namespaces == 0:
             raise BlockPoolError("the pool has no namespaces: make it with max_namespaces=")
+        if salt_hash is None:
+            salt = 1337 + <uint64_t>hash_bytes(name.encode(), 1)
+        else:
+            salt = parse_hash(salt_hash, "salt_hash")
+        if cap is not None:
+            wanted_cap = parse_int(cap, "cap", 0, self.num_blocks)
+        if floor is not None:
+            wanted_floor = parse_int(floor, "floor", 0, self.num_blocks)
+        now = self.now()
+        with cython.critical_section(self):  # nothing of the caller's runs here: no two names get one number
+            result = self.have_namespace(name, wanted_floor, wanted_cap, salt, salt_hash is not None, now)
+        return result
+
+    cdef Namespace have_namespace(self, str name, int32_t wanted_floor, int32_t wanted_cap, uint64_t salt,
+                                  bint is_given, int64_t now):
+        """The namespace of this name, made or changed; -1 for a quota that is not given."""
+        cdef int32_t index
+        cdef kvp_quota quota
+        cdef kvp_status status
+        cdef bint is_changed = wanted_floor >= 0 or wanted_cap >= 0
         known = self.indices.get(name)
         index = len(self.indices) if known is None else known
         if known is None:
             quota.floor, quota.cap = 0, self.num_blocks
-            if salt_hash is None:
-                salt = 1337 + <uint64_t>hash_bytes(name.encode(), 1)
-            else:
-                salt = parse_hash(salt_hash, "salt_hash")
         else:
             quota = self.read_quota(index)
+            if is_given and salt != self.salts[name]:
+                raise ValueError(f"salt_hash = {salt} is not that of namespace {name!r}, {self.salts[name]}")
             salt = self.salts[name]
-            if salt_hash is not None and parse_hash(salt_hash, "salt_hash") != salt:
-                raise ValueError(f"salt_hash = {salt_hash} is not that of namespace {name!r}, {salt}")
-        wanted_cap = quota.cap if cap is None else parse_int(cap, "cap", 0, self.num_blocks)
-        wanted_floor = quota.floor if floor is None else parse_int(floor, "floor", 0, self.num_blocks)
+        if wanted_cap < 0:
+            wanted_cap = quota.cap
+        if wanted_floor < 0:
+            wanted_floor = quota.floor
         if wanted_floor > wanted_cap:
             raise ValueError(f"floor = {wanted_floor} is more than cap = {wanted_cap}")
-        if known is None or floor is not None or cap is not None:
-            status = self.set_quota(index, wanted_floor, wanted_cap, self.now())
+        if known is None or is_changed:
+            status = self.set_quota(index, wanted_floor, wanted_cap, now)
             if status == KVP_FULL:
                 raise BlockPoolError(f"namespace {name!r} would be number {index}, but max_namespaces = "
                                      f"{self.max_namespaces}")
@@ -91,7 +109,9 @@ cdef class PoolNamespaces(PoolReports):
     @property
     def namespaces(self):
         """The pool's namespaces by name, a dict of str to :class:`Namespace`; the default one is ``""``."""
-        return {name: new_namespace(self, name, index, self.salts[name]) for name, index in self.indices.items()}
+        with cython.critical_section(self):
+            items = [(name, index, self.salts[name]) for name, index in self.indices.items()]
+        return {name: new_namespace(self, name, index, salt) for name, index, salt in items}
 
     cdef int32_t space_of(self, object namespace) except -1:
         if namespace is None:
@@ -102,7 +122,8 @@ cdef class PoolNamespaces(PoolReports):
             return (<Namespace>namespace).index
         if not isinstance(namespace, str):
             raise TypeError(f"namespace must be a Namespace or a name, not {type(namespace).__name__}")
-        index = self.indices.get(namespace)
+        with cython.critical_section(self):
+            index = self.indices.get(namespace)
         if index is None:
             raise ValueError(f"namespace = {namespace!r} is not one of the pool's: make it with BlockPool.namespace")
         return index
@@ -113,4 +134,6 @@ cdef class PoolNamespaces(PoolReports):
             return salt
         if isinstance(namespace, Namespace):
             return (<Namespace>namespace).salt_hash + salt
-        return <uint64_t>self.salts.get(namespace, 0) + salt
+        with cython.critical_section(self):
+            own = self.salts.get(namespace, 0)
+        return <uint64_t>own + salt

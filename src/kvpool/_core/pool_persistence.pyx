@@ -1,5 +1,6 @@
 """The registry of a pool as a file, and back."""
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_Calloc, PyMem_Free
@@ -103,8 +104,8 @@ cdef class PoolPersistence(PoolMemory):
         cdef dict arrays = {}
         try:
             while total > room:
-                # Read without the lock: should more be registered by then, it is tried again with as much room.
-                room = max(total, <uint32_t>(self.shared.pool.num_cached + self.shared.pool.num_active))
+                # Should more be registered by then, it is tried again with as much room.
+                room = max(total, <uint32_t>kvp_shared_pool_guess_registered(self.shared))
                 arrays = BlockIndex.new_columns(room, self.block_size, self.duplicates == "keep", self.event_tokens)
                 point_to(&columns, arrays, 0, <uint32_t>self.block_size)
                 total = self.save_columns(&columns, room, now, scratch)
@@ -118,9 +119,11 @@ cdef class PoolPersistence(PoolMemory):
     cdef tuple saved_namespaces(self):
         cdef kvp_quota quota
         records = []
-        for number, name in enumerate(self.namespace_names):
+        with cython.critical_section(self):
+            names = [(name, self.salts[name]) for name in self.namespace_names]
+        for number, (name, salt) in enumerate(names):
             quota = self.read_quota(number)
-            records.append(NamespaceRecord(name, self.salts[name], quota.floor, quota.cap))
+            records.append(NamespaceRecord(name, salt, quota.floor, quota.cap))
         return tuple(records)
 
     def load_index(self, path, *, elapsed=None):
@@ -174,7 +177,8 @@ cdef class PoolPersistence(PoolMemory):
             point_to(&columns, index.columns, len(index), <uint32_t>self.block_size)
             self.check_columns(&columns, index)
             scratch = new_scratch(self.num_blocks, 2 * sizeof(int32_t) + 1)
-            self.install(&columns, index, since, now, scratch)
+            with cython.critical_section(self):
+                self.install(&columns, index, since, now, scratch)
         except IndexFileError as error:
             raise IndexFileError(f"{source!r} cannot be loaded: {error}") from None
         finally:

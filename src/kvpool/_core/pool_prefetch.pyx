@@ -19,12 +19,15 @@ cdef class PoolPrefetch(PoolLookups):
         """The pool's :class:`Prefetcher`: its limit, its loader, and what became of what it held."""
         from kvpool.prefetch import Prefetcher  # it is built on the pool
 
-        if self.ahead is None:
+        with cython.critical_section(self):
+            known = self.ahead
+        if known is None:
             prefetcher = Prefetcher(self)
             with cython.critical_section(self):
                 if self.ahead is None:  # no other thread was quicker
                     self.ahead = prefetcher
-        return self.ahead
+                known = self.ahead
+        return known
 
     def prefetch(self, predicted_hashes, *, hold=None, namespace=None, owner=None):
         """Hold for a time what somebody will ask for, and have the rest loaded, or room reserved for it.

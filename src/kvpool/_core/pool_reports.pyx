@@ -1,5 +1,6 @@
 """What a pool tells of itself."""
 
+cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -72,7 +73,7 @@ cdef class PoolReports(PoolEvents):
     @property
     def allocation_failures(self):
         """Calls that raised :class:`NotEnoughBlocksAvailable`."""
-        return self.shared.num_failures
+        return self.read_failures()
 
     cdef object new_status(self, const kvp_stats *s, const Counts *counts):
         return PoolStatus(counts.total, counts.empty, counts.cached, counts.active, counts.empty + counts.cached,
@@ -109,7 +110,7 @@ cdef class PoolReports(PoolEvents):
         stats = self.read_blocks(&columns, &counts)
         return BlockTable(self.new_status(&stats, &counts), uint8_array(states), uint64_array(hashes),
                           int32_array(parents), uint32_array(references), uint32_array(children), uint8_array(levels),
-                          uint32_array(generations), uint8_array(spaces), self.namespace_names)
+                          uint32_array(generations), uint8_array(spaces), self.known_namespaces())
 
     def block_state(self, block_id):
         """Return the :class:`BlockState` of a block id in [0, num_blocks)."""
@@ -131,7 +132,7 @@ cdef class PoolReports(PoolEvents):
         cdef object owner
         cdef list holds = []
         try:
-            with self.owners_lock:  # without a GIL: no named handle dies before its name has a reference here
+            with cython.critical_section(self):  # no named handle dies before its name has a reference here
                 while True:
                     self.read_counts(&counts)
                     records = <HoldRecord *>PyMem_Malloc((counts.leases + 1) * sizeof(HoldRecord))

@@ -21,3 +21,4 @@ cdef class PoolWaiting(PoolCore):
     cdef void abandon(self, kvp_waiter *waiter, kvp_lease *lease) noexcept nogil
     cdef kvp_waiter *collect(self, Bell bell) noexcept
     cdef void count_failure(self) noexcept nogil
+    cdef uint64_t read_failures(self) noexcept nogil

@@ -66,6 +66,12 @@ cdef class PoolWaiting(PoolCore):
         self.shared.num_failures += 1
         kvp_shared_pool_leave(self.shared)
 
+    cdef uint64_t read_failures(self) noexcept nogil:
+        kvp_shared_pool_enter(self.shared)
+        cdef uint64_t count = self.shared.num_failures
+        kvp_shared_pool_leave(self.shared)
+        return count
+
     cdef kvp_status allocate_in_turn(self, kvp_lease *lease, int64_t now, uint64_t *evicted, uint32_t *num_evicted,
                                      int64_t timeout) except *:
         """Allocate, behind those who wait already; wait up to timeout nanoseconds (negative: without limit)."""

@@ -1,7 +1,7 @@
 # What:      the arguments of register_blocks as the core takes them.
 # Cost:      one object; arrays only when hashes or parents must be gathered from tokens, or for a list of blocks.
 # Ownership: owns its arrays; keeps the handles named by the segments alive.
-# Locking:   none; made under the GIL before the lock is taken.
+# Locking:   none; what is taken from tokens is taken in the pool's critical section, and used in it.
 # Errors:    raises TypeError, ValueError, BlockNotComplete, InvalidMutableBlock, ForeignHandle; nothing has changed
 # then.
 
@@ -28,10 +28,12 @@ cdef class Registration:
 
     cdef int add_blocks(self, PoolCore pool, object blocks) except -1
     cdef int set_segment(self, PoolCore pool, kvp_segment *segment, object blocks) except -1
-    cdef int take_hashes(self, PoolCore pool, object sequence_hashes) except -1
+    cdef int read_hashes(self, PoolCore pool, object sequence_hashes) except -1
+    cdef int take_hashes(self) except -1
     cdef int check_given(self) except -1
     cdef int gather(self) except -1
-    cdef int take_tokens(self, PoolCore pool, object token_ids) except -1
+    cdef int read_tokens(self, PoolCore pool, object token_ids) except -1
+    cdef int take_tokens(self, PoolCore pool) except -1
     cdef object first_owner(self)
 
 

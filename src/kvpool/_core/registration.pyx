@@ -72,19 +72,25 @@ cdef class Registration:
         self.arguments.segments = self.segments
         return 0
 
-    cdef int take_hashes(self, PoolCore pool, object sequence_hashes) except -1:
-        """Take the hashes given, or those of the tokens. Last of all: no Python code may run before they are used."""
+    cdef int read_hashes(self, PoolCore pool, object sequence_hashes) except -1:
+        """Read the hashes given. Last of all: no Python code may run before they are used."""
         if sequence_hashes is None:
             if pool.has_checks:
                 raise ValueError("sequence_hashes must be given, as keys, in a pool with 128-bit keys")
-            self.gather()
-            if self.arguments.has_parent and self.count > 0:
-                self.gathered[self.count] = self.arguments.parent
             return 0
         open_hashes(&self.given, sequence_hashes, pool.block_size, pool.has_checks, "sequence_hashes")
         self.has_given = True
         self.arguments.hashes = self.given.data
-        return self.check_given()
+        return 0
+
+    cdef int take_hashes(self) except -1:
+        """Check the hashes given, or take those of the tokens."""
+        if self.has_given:
+            return self.check_given()
+        self.gather()
+        if self.arguments.has_parent and self.count > 0:
+            self.gathered[self.count] = self.arguments.parent
+        return 0
 
     cdef int check_given(self) except -1:
         """Given hashes must be as many as the blocks, and those that blocks with tokens have."""
@@ -134,19 +140,21 @@ cdef class Registration:
         self.arguments.parents = parents
         return 0
 
-    cdef int take_tokens(self, PoolCore pool, object token_ids) except -1:
-        """Take the tokens given, or those that the blocks were filled with, where the pool keeps them."""
-        cdef Py_ssize_t at = 0
-        cdef int64_t entry
-        cdef uint32_t s, i
-        cdef TokenDrafts drafts
-        cdef bint is_kept = pool.shared.pool.tokens.block_size > 0
+    cdef int read_tokens(self, PoolCore pool, object token_ids) except -1:
         if token_ids is not None:
             self.given_tokens = as_token_buffer(token_ids)
             if <size_t>self.given_tokens.size != self.count * pool.block_size:
                 raise ValueError(f"{self.given_tokens.size} token_ids were given for {self.count} blocks of "
                                  f"{pool.block_size}")
-        if not is_kept or self.count == 0:
+        return 0
+
+    cdef int take_tokens(self, PoolCore pool) except -1:
+        """Take the tokens given, or those that the blocks were filled with, where the pool keeps them."""
+        cdef Py_ssize_t at = 0
+        cdef int64_t entry
+        cdef uint32_t s, i
+        cdef TokenDrafts drafts
+        if pool.shared.pool.tokens.block_size == 0 or self.count == 0:
             return 0
         self.tokens = <const uint32_t **>malloc(self.count * sizeof(uint32_t *))
         if self.tokens == NULL:

@@ -6,7 +6,7 @@ from cpython.number cimport PyNumber_AsSsize_t
 from kvpool._core.handle cimport Handle
 from kvpool._core.immutable_block cimport ImmutableBlock, new_immutable_block
 from kvpool._core.immutable_blocks cimport share_parts
-from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_segment
+from kvpool._core.libkvp cimport KVP_NO_BLOCK, kvp_lease_guess_held, kvp_lease_guess_live, kvp_segment
 from kvpool._core.pool_core cimport PoolCore
 
 
@@ -30,7 +30,7 @@ cdef class ScatteredBlocks(Handle):
         return self.count
 
     def __repr__(self):
-        held = 0 if self.lease == NULL else self.lease.held
+        held = 0 if self.lease == NULL else kvp_lease_guess_held(self.lease)
         return f"<ScatteredBlocks of {self.count} hashes, {held} blocks held>"
 
     def __getitem__(self, key):
@@ -69,7 +69,7 @@ cdef class ScatteredBlocks(Handle):
     @property
     def released(self):
         """Whether the blocks were given back."""
-        return self.lease != NULL and not self.lease.is_live and bool(self.hits.any())
+        return self.lease != NULL and not kvp_lease_guess_live(self.lease) and bool(self.hits.any())
 
 
 cdef ScatteredBlocks new_scattered_blocks(PoolCore pool, object owner):

@@ -40,7 +40,8 @@ cdef class SequenceBatch:
     Notes
     -----
     The arrays are allocated once and never move. They are written by the batch's own calls; what others write into them
-    changes no sequence. Not safe for use by several threads at once.
+    changes no sequence. Threads that use one batch, or its sequences, at once wait for each other; the arrays are for
+    who knows that no other thread is at it.
 
     Examples
     --------
@@ -83,8 +84,9 @@ cdef class SequenceBatch:
         # The sequences know that they are in a batch; this one goes.
         cdef BlockSequence sequence
         if self.members is not None:
-            for sequence in self.members:
-                sequence.is_in_batch = False
+            with cython.critical_section(self.pool):
+                for sequence in self.members:
+                    sequence.is_in_batch = False
 
     def __reduce__(self):
         raise TypeError("SequenceBatch cannot be copied or pickled: its sequences own blocks of one pool")
@@ -124,10 +126,13 @@ cdef class SequenceBatch:
 
     def __len__(self):
         """Return the number of rows."""
-        return self.batch.num_rows
+        cdef uint32_t rows
+        with cython.critical_section(self.pool):
+            rows = self.batch.num_rows
+        return rows
 
     def __repr__(self):
-        return f"<SequenceBatch of {self.batch.num_rows} of {self.batch.max_rows} rows>"
+        return f"<SequenceBatch of {len(self)} of {self.batch.max_rows} rows>"
 
     @property
     def max_sequences(self):
@@ -147,7 +152,9 @@ cdef class SequenceBatch:
     @property
     def sequences(self):
         """The sequences in the order of their rows, a tuple."""
-        return tuple(self.members)
+        with cython.critical_section(self.pool):
+            members = tuple(self.members)
+        return members
 
     @property
     def block_tables(self):
@@ -165,7 +172,10 @@ cdef class SequenceBatch:
 
         Block id * block_size + position in the block; -1 for the tokens of rows that were not served.
         """
-        return self.slots_array[:self.batch.num_slots]
+        cdef uint64_t count
+        with cython.critical_section(self.pool):
+            count = self.batch.num_slots
+        return self.slots_array[:count]
 
     def add(self, sequence):
         """Add a sequence as the last row.
@@ -180,10 +190,14 @@ cdef class SequenceBatch:
         int
             Its row.
         """
-        cdef BlockSequence member
+        cdef int row
         if not isinstance(sequence, BlockSequence):
             raise TypeError(f"sequence must be a BlockSequence, not {type(sequence).__name__}")
-        member = sequence
+        with cython.critical_section(self.pool):
+            row = self.take(sequence)
+        return row
+
+    cdef int take(self, BlockSequence member) except -1:
         member.check_live()
         if member.pool is not self.pool:
             raise ForeignHandle("the sequence is of another pool")
@@ -212,11 +226,16 @@ cdef class SequenceBatch:
         BlockSequence
             That was there; it keeps its blocks.
         """
-        cdef BlockSequence member, last
         number = parse_int(row, "row", 0, MAX_CELLS)
+        with cython.critical_section(self.pool):
+            member = self.put_out(number)
+        return member
+
+    cdef BlockSequence put_out(self, object row):
+        cdef BlockSequence member, last
         if self.batch.num_rows == 0:
             raise IndexError("the batch has no rows")
-        cdef uint32_t at = parse_int(number, "row", 0, self.batch.num_rows - 1)
+        cdef uint32_t at = parse_int(row, "row", 0, self.batch.num_rows - 1)
         last = self.members.pop()
         member = last
         if at < self.batch.num_rows - 1:
@@ -254,6 +273,7 @@ cdef class SequenceBatch:
         cdef kvp_step step
         cdef TokenBuffer buffer
         cdef uint32_t count = 0, rows
+        cdef uint64_t missing = 0
         cdef int64_t now = self.pool.now()
         cdef bytes refused, counts
         cdef const int64_t[::1] starts = None
@@ -272,36 +292,42 @@ cdef class SequenceBatch:
             offsets = np.asarray(offsets)
             if offsets.dtype.kind not in "iu" and offsets.size:
                 raise TypeError(f"offsets must be integers, not of dtype {offsets.dtype}")
-            starts = np.ascontiguousarray(offsets, dtype=INT64)
+            # Of our own: another thread could write to the other after it was checked.
+            starts = np.array(offsets, dtype=INT64, order="C")
         if self.pool.has_chooser:
             self.pool.make_way(<int64_t>buffer.size // <int64_t>self.pool.block_size + 1)
-        rows = self.batch.num_rows  # nothing of the caller's runs from here on
-        if starts is not None:
-            if len(shape) != 1:
-                raise ValueError(f"with offsets, tokens must have 1 dimension, not {len(shape)}")
-            if starts.shape[0] != rows + 1 or starts[0] != 0 or starts[rows] != buffer.size:
-                raise ValueError(f"offsets must be {rows + 1} numbers from 0 to {buffer.size}, the rows and tokens; "
-                                 f"got {starts.shape[0]}" + (f" from {starts[0]} to {starts[starts.shape[0] - 1]}"
-                                                             if starts.shape[0] else ""))
-            step.offsets = &starts[0]
-        else:
-            if not 1 <= len(shape) <= 2 or shape[0] != rows:
-                raise ValueError(f"tokens has shape {shape}, but the batch has {rows} rows")
-            step.each = 1 if len(shape) == 1 else shape[1]
-        step.tokens = buffer.data
-        self.check_members()
-        self.check_step(&step, buffer.size)
-        refused = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>rows)
-        counts = self.count_blocks() if self.pool.ledger is not None else None
-        if kvp_sequence_batch_write(self.batch, &step) != KVP_OK:
-            raise MemoryError(f"no memory for {buffer.size} more tokens")
-        if self.pool.append_batch(self.batch, &step, is_partial, now,
-                                  <int32_t *>PyBytes_AS_STRING(refused), &count) != KVP_OK:
-            error = self.pool.shortage(self.count_missing(&step), False)
+        with cython.critical_section(self.pool):
+            rows = self.batch.num_rows  # nothing of the caller's runs from here on
+            if starts is not None:
+                if len(shape) != 1:
+                    raise ValueError(f"with offsets, tokens must have 1 dimension, not {len(shape)}")
+                if starts.shape[0] != rows + 1 or starts[0] != 0 or starts[rows] != buffer.size:
+                    got = f" from {starts[0]} to {starts[starts.shape[0] - 1]}" if starts.shape[0] else ""
+                    raise ValueError(f"offsets must be {rows + 1} numbers from 0 to {buffer.size}, the rows and "
+                                     f"tokens; got {starts.shape[0]}{got}")
+                step.offsets = &starts[0]
+            else:
+                if not 1 <= len(shape) <= 2 or shape[0] != rows:
+                    raise ValueError(f"tokens has shape {shape}, but the batch has {rows} rows")
+                step.each = 1 if len(shape) == 1 else shape[1]
+                if <uint64_t>buffer.size != rows * step.each:
+                    raise ValueError(f"tokens changed its shape while it was read: {buffer.size} for {rows} rows")
+            step.tokens = buffer.data
+            self.check_members()
+            self.check_step(&step, buffer.size)
+            refused = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>rows)
+            counts = self.count_blocks() if self.pool.ledger is not None else None
+            if kvp_sequence_batch_write(self.batch, &step) != KVP_OK:
+                raise MemoryError(f"no memory for {buffer.size} more tokens")
+            if self.pool.append_batch(self.batch, &step, is_partial, now,
+                                      <int32_t *>PyBytes_AS_STRING(refused), &count) != KVP_OK:
+                missing = self.count_missing(&step)
+            elif counts is not None:
+                self.arrive(counts)
+        if missing:
+            error = self.pool.shortage(missing, False)
             error.rows = tuple(int32_array(refused[:4 * <Py_ssize_t>count]).tolist())
             raise error
-        if counts is not None:
-            self.arrive(counts)
         self.pool.watch()
         return int32_array(refused[:4 * <Py_ssize_t>count] if count else b"")
 
@@ -321,7 +347,7 @@ cdef class SequenceBatch:
             before = (<uint32_t *>PyBytes_AS_STRING(counts))[row]
             lease = self.batch.rows[row].lease
             if lease.count > before:
-                self.pool.ledger.arrive(lease.ids + before, lease.count - before, lease.space)
+                self.pool.arrive(lease.ids + before, lease.count - before, lease.space)
         return 0
 
     cdef uint64_t count_missing(self, const kvp_step *step):
@@ -336,9 +362,10 @@ cdef class SequenceBatch:
     def refresh(self):
         """Show in all rows what calls on the sequences themselves have changed."""
         cdef uint32_t row
-        self.check_members()
-        for row in range(self.batch.num_rows):
-            kvp_sequence_batch_show(self.batch, row)
+        with cython.critical_section(self.pool):
+            self.check_members()
+            for row in range(self.batch.num_rows):
+                kvp_sequence_batch_show(self.batch, row)
 
     def check_invariants(self):
         """Check that the arrays show what the sequences have, O(max_sequences * max_blocks_per_sequence).
@@ -348,6 +375,8 @@ cdef class SequenceBatch:
         CorruptionError
             Names what does not hold.
         """
-        cdef const char *broken = kvp_sequence_batch_check(self.batch)
+        cdef const char *broken
+        with cython.critical_section(self.pool):
+            broken = kvp_sequence_batch_check(self.batch)
         if broken != NULL:
             raise CorruptionError((<bytes>broken).decode())

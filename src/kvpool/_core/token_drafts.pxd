@@ -1,7 +1,7 @@
 # What:      the tokens of mutable blocks while they are being filled, and the hashes that follow from them.
 # Cost:      4 bytes a token and 40 bytes a block, allocated when the first token of a handle comes.
 # Ownership: owns its arrays; belongs to the MutableBlocks whose blocks it describes.
-# Locking:   none; used under the GIL. It knows neither the pool nor its lock.
+# Locking:   none; used in the pool's critical section. It knows neither the pool nor its lock.
 # Errors:    methods raise BlockNotComplete, InvalidMutableBlock or ValueError and then have changed nothing.
 #
 # Invariants, for every block i:

@@ -290,6 +290,7 @@ class ProgressEngine:
 
     def _forget_after_fork(self) -> None:
         """In a forked child there is no such thread, and the descriptors are the parent's as well."""
+        self.bell._forget_others()
         self.bell = Bell()
         self._lock = threading.RLock()
         self._thread = None
