@@ -182,6 +182,8 @@ class Trial:
         """Compile a change and run the tests that have not seen it yet."""
         with tempfile.TemporaryDirectory(dir=self.workshop.place) as folder:
             work = Path(folder)
+            if mutation.path.endswith(".h") and (killed := self.try_own_test(mutation, missing["plain"], farm, work)):
+                return killed
             for build in self.builds:
                 if not missing[build]:
                     continue
@@ -202,6 +204,20 @@ class Trial:
             if self.workshop.changed_objects(farm, "fast", mutation, work) == {}:
                 return Result("same")
             return result or Result("survived")
+
+    def try_own_test(self, mutation: Mutation, missing: list[str], farm: Path, work: Path) -> Result | None:
+        """Try a header's change in its own source and test first: all that include it take long to compile."""
+        stem = Path(mutation.path).stem
+        own = [unit for unit in self.workshop.units_of(mutation) if Path(unit).stem.removeprefix("test_") == stem]
+        test = f"tests/test_{stem}.c"
+        if test not in own or test not in missing:
+            return None
+        changed = self.workshop.changed_objects(farm, "plain", mutation, work, own)
+        if changed is None:
+            return Result("invalid")
+        killed = self.find_killer("plain", [test], changed, work, Result("survived"))
+        contents = [part for unit in sorted(changed) for part in (unit, changed[unit].read_bytes())]
+        return Result("killed", sha(*contents), self.stamp(test), f"{killed[1]} (plain)") if killed else None
 
     def find_killer(
         self, build: str, tests: list[str], changed: dict[str, Path], work: Path, result: Result

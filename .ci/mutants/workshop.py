@@ -16,7 +16,7 @@ from mutations import Mutation, inline_functions, tokens_of
 
 COMPILER = os.environ.get("CC", "gcc")
 COMMON = ["-std=gnu11", "-DKVP_CHECK=1", "-ffp-contract=off", "-fPIC", "-w", "-pthread"]
-COMMON += ["-Isrc", "-Iinclude", "-Ithird_party/xxhash", "-Ithird_party/dlpack"]
+COMMON += ["-Isrc", "-Isrc/policies", "-Iinclude", "-Ithird_party/xxhash", "-Ithird_party/dlpack"]
 STRICT = ["-Werror=implicit-function-declaration", "-Werror=int-conversion", "-Werror=incompatible-pointer-types"]
 FLAGS = {
     "plain": ["-O1"],
@@ -26,9 +26,8 @@ FLAGS = {
 COVERAGE = ["-O0", "--coverage"]
 # Compiled once more into a test of its own, with a switch for failing allocations.
 OWN_MEMORY = "tests/test_allocation_failure.c"
-# Linked with the objects themselves, so that it comes between them and the system. As in csrc/tests/CMakeLists.txt.
+# Linked with the objects themselves, so that it comes between them and the system; the calls are in CMakeLists.txt.
 SYSTEM = "tests/test_system_failure.c"
-WRAPPED = [f"-Wl,--wrap={call}" for call in ("pthread_mutex_init", "pthread_create", "sem_init", "madvise", "msync")]
 
 
 def sha(*parts: str | bytes) -> str:
@@ -68,6 +67,8 @@ class Workshop:
         core = [self.texts[path] for path in self.sources + self.headers]
         self.core_key = sha(version, *COMMON, *(" ".join(flags) for flags in FLAGS.values()), *core)
         self.test_keys = {path: sha(self.texts[path], fixtures) for path in self.tests}
+        calls = re.search(r"foreach\(call IN ITEMS ([^)]*)\)", (csrc / "tests" / "CMakeLists.txt").read_text())
+        self.wrapped = [f"-Wl,--wrap={call}" for call in calls[1].split()] if calls else []
         self.deps: dict[str, list[str]] = {}
         self.hashes: dict[tuple[str, str], str] = {}
         self.users: dict[tuple[str, str], list[str]] = {}
@@ -144,7 +145,7 @@ class Workshop:
         folder, objects = self.place / build, [str(unit)]
         if test == SYSTEM:
             objects += [str((changed or {}).get(source, self.object(build, source))) for source in self.sources]
-            must([COMPILER, *FLAGS[build], "-pthread", *objects, *WRAPPED, "-o", str(target)], self.place)
+            must([COMPILER, *FLAGS[build], "-pthread", *objects, *self.wrapped, "-o", str(target)], self.place)
             return
         if test == OWN_MEMORY:
             memory = folder / "refusing_memory.o"
@@ -156,8 +157,8 @@ class Workshop:
 
     def units_of(self, mutation: Mutation) -> list[str]:
         """Give the sources and tests that must be compiled to see a change."""
-        if mutation.path.endswith(".c"):
-            return [mutation.path]
+        if mutation.path.endswith(".c"):  # a test may have its subject's source in it
+            return [mutation.path] + [test for test in self.tests if mutation.path in self.dependencies(test)]
         function = self.function_at(mutation)
         with self.lock:
             if (mutation.path, function) not in self.users:
@@ -204,15 +205,22 @@ class Workshop:
             self.deps[unit] = [os.path.normpath(word) for word in words]
         return self.deps[unit]
 
-    def changed_objects(self, farm: Path, build: str, mutation: Mutation, work: Path) -> dict[str, Path] | None:
+    def changed_objects(
+        self, farm: Path, build: str, mutation: Mutation, work: Path, units: list[str] | None = None
+    ) -> dict[str, Path] | None:
         """Compile a change; give the objects that differ from the unchanged ones, None when it does not compile."""
         self.base(build)
+        units = units or self.units_of(mutation)
+        for unit in units:
+            if (build, unit) not in self.hashes:  # a test, in a build that runs none
+                self.compile(farm, build, unit, work / "unchanged.o")
+                self.hashes[build, unit] = sha((work / "unchanged.o").read_bytes())
         place = farm / mutation.path
         place.unlink()
         place.write_text(mutation.apply(self.texts[mutation.path]))
         try:
             changed = {}
-            for unit in self.units_of(mutation):
+            for unit in units:
                 target = work / (unit.replace("/", "_") + ".o")
                 if not self.compile(farm, build, unit, target):
                     return None
@@ -230,7 +238,9 @@ class Workshop:
         stamps_path = folder / "stamps.json"
         stamps = json.loads(stamps_path.read_text()) if stamps_path.is_file() else {}
         if stamps.get("core") != self.core_key:
-            self.each(lambda unit: self.instrument(folder, unit), self.sources)
+            objects = self.each(lambda unit: self.instrument(folder, unit), self.sources)
+            (folder / "libkvp.a").unlink(missing_ok=True)
+            must(["ar", "rcs", str(folder / "libkvp.a"), *map(str, objects)], folder)
             stamps = {"core": self.core_key}
 
         def lines(test: str) -> dict[str, list[int]]:
@@ -262,17 +272,16 @@ class Workshop:
         """Run a test that counts its lines; give those of the core that it ran, and with a minus the others."""
         program, counts = folder / Path(test).stem, folder / f"{Path(test).stem}.counts"
         objects = [self.instrument(folder, test)]
-        objects += [folder / (unit.replace("/", "_") + ".o") for unit in self.sources]
         if test == OWN_MEMORY:
-            refusing = folder / "refusing_memory.o"
-            switch = ["-include", "tests/refusal.h", "-c", "src/memory.c", "-o", str(refusing)]
+            objects.append(folder / "refusing_memory.o")
+            switch = ["-include", "tests/refusal.h", "-c", "src/memory.c", "-o", str(objects[1])]
             must([COMPILER, *COMMON, *COVERAGE, *switch], self.csrc)
-            objects = [path for path in objects if path.name != "src_memory.c.o"] + [refusing]
-        wrapped = WRAPPED if test == SYSTEM else []
-        must([COMPILER, "--coverage", "-pthread", *map(str, objects), *wrapped, "-o", str(program)], folder)
+        wrapped = self.wrapped if test == SYSTEM else []
+        library = [f"-L{folder}", "-lkvp"]
+        must([COMPILER, "--coverage", "-pthread", *map(str, objects), *library, *wrapped, "-o", str(program)], folder)
         shutil.rmtree(counts, ignore_errors=True)
         counts.mkdir()
-        for target in objects:
+        for target in [*objects, *(folder / (unit.replace("/", "_") + ".o") for unit in self.sources)]:
             (counts / target.with_suffix(".gcno").name).symlink_to(target.with_suffix(".gcno"))
         depth = str(len(folder.resolve().parts) - 1)
         environment = os.environ | {"GCOV_PREFIX": str(counts), "GCOV_PREFIX_STRIP": depth}

@@ -154,6 +154,7 @@ KVP_TEST(the_checks_of_all_structures_are_called) {
     BROKEN_BY(pool.index.count, 3, "the index miscounts its entries");
     BROKEN_BY(pool.expiries.heap[0], -1, "the expiry heap holds what is not a block");
     BROKEN_BY(pool.hints.entries[0], ((kvp_hint){1, 2}), "a hint is in the wrong place");
+    BROKEN_BY(pool.protection.count, -1, "more blocks are protected than there are");
     BROKEN_BY(pool.events.entries[0].kind, 0, "an event has no kind");
     BROKEN_BY(pool.stats.duplicates, 100, "more duplicates than registrations");
     end_mixed();

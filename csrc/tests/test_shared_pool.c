@@ -183,6 +183,35 @@ KVP_TEST(a_small_wish_does_not_overtake_a_large_one) {
     end();
 }
 
+/* Who waits for its own namespace keeps others of it waiting, but nobody else. */
+KVP_TEST(each_namespace_has_a_queue_of_its_own) {
+    kvp_pool_config config = {.num_blocks = NUM_BLOCKS, .max_namespaces = 1, .secret = {1, 2}};
+    KVP_EXPECT(kvp_shared_pool_init(&shared, &config) == KVP_OK);
+    KVP_EXPECT(kvp_pool_set_quota(&shared.pool, 1, 0, 3, 0) == KVP_OK);
+    static const uint8_t spaces[] = {1, 1, 0};
+    static const uint32_t wishes[] = {3, 1, 2};
+    kvp_lease *held = kvp_lease_new(2, true);
+    uint32_t num_evicted;
+    held->space = 1;
+    KVP_EXPECT(kvp_pool_allocate(&shared.pool, held, 0, NULL, 0, &num_evicted) == KVP_OK);
+    for (int w = 0; w < 3; w++) {
+        wanted[w] = kvp_lease_new(wishes[w], true);
+        wanted[w]->space = spaces[w];
+        KVP_EXPECT(kvp_waiter_init(&waiters[w], wanted[w], evicted[w], NULL) == KVP_OK);
+        kvp_shared_pool_enter(&shared);
+        kvp_shared_pool_enqueue(&shared, &waiters[w]);
+        kvp_shared_pool_leave(&shared);
+    }
+    KVP_EXPECT(granted(3) == 4); /* the second wants no more than there is, but stands behind the first */
+    kvp_shared_pool_drop(&shared, held);
+    KVP_EXPECT(granted(3) == 5);
+    forget(0);
+    KVP_EXPECT(waiters[1].is_granted);
+    forget(1);
+    forget(2);
+    end();
+}
+
 KVP_TEST(a_deferred_drop_serves_who_waits) {
     begin(NUM_BLOCKS);
     kvp_lease *all = allocate(NUM_BLOCKS);
@@ -444,6 +473,7 @@ int main(void) {
     KVP_RUN(a_deferred_lease_outlives_its_release_while_its_ids_are_shown);
     KVP_RUN(waiters_are_served_first_come_first_served);
     KVP_RUN(a_small_wish_does_not_overtake_a_large_one);
+    KVP_RUN(each_namespace_has_a_queue_of_its_own);
     KVP_RUN(a_deferred_drop_serves_who_waits);
     KVP_RUN(a_waiter_is_told_what_was_evicted_for_it);
     KVP_RUN(a_waiter_leaves_from_any_place_in_the_queue);
