@@ -194,7 +194,7 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
 
 /* A hash that is registered for another key cannot stand for this one. Each further hash that is tried is another one, as
  * the step is odd; so at most as many are tried as there are blocks, and the check word is nobody's to choose. */
-static void find_own_hash(const kvp_pool *self, kvp_enrolment *enrolment) {
+__attribute__((noinline, cold)) static void find_own_hash(const kvp_pool *self, kvp_enrolment *enrolment) {
     int32_t id;
     while ((id = kvp_hash_index_find_placed(&self->index, enrolment->hash, enrolment->place)) != KVP_NO_BLOCK &&
            !kvp_key_checks_agree(&self->keys, id, enrolment->check)) {
