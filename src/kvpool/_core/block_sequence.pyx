@@ -153,22 +153,18 @@ cdef class BlockSequence(Handle):
     @property
     def tokens(self):
         """The tokens, a read-only copy: uint32 array of shape (num_tokens,)."""
-        copy = b""
         with cython.critical_section(self.pool):
-            if self.sequence.num_tokens:
-                copy = (<const char *>self.sequence.tokens)[:4 * self.sequence.num_tokens]
+            copy = b"" if self.sequence.num_tokens == 0 else (
+                (<const char *>self.sequence.tokens)[:4 * self.sequence.num_tokens])
         return uint32_array(copy)
 
     @property
     def sequence_hashes(self):
         """Sequence hashes of the full blocks, a read-only copy: uint64 array of shape (num_tokens // block_size,)."""
-        cdef Py_ssize_t full = 0
-        copy = b""
+        cdef Py_ssize_t full
         with cython.critical_section(self.pool):
-            if self.sequence.num_tokens:
-                full = self.sequence.num_tokens // self.sequence.block_size
-            if full:
-                copy = (<const char *>self.sequence.hashes)[:8 * full]
+            full = self.sequence.num_tokens // self.sequence.block_size if self.sequence.num_tokens else 0
+            copy = (<const char *>self.sequence.hashes)[:8 * full] if full else b""
         return uint64_array(copy)
 
     @property

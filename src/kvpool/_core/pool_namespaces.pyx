@@ -109,8 +109,10 @@ cdef class PoolNamespaces(PoolReports):
     @property
     def namespaces(self):
         """The pool's namespaces by name, a dict of str to :class:`Namespace`; the default one is ``""``."""
+        cdef list items = []
         with cython.critical_section(self):
-            items = [(name, index, self.salts[name]) for name, index in self.indices.items()]
+            for name, index in self.indices.items():
+                items.append((name, index, self.salts[name]))
         return {name: new_namespace(self, name, index, salt) for name, index, salt in items}
 
     cdef int32_t space_of(self, object namespace) except -1:

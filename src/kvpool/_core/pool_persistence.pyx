@@ -118,9 +118,11 @@ cdef class PoolPersistence(PoolMemory):
 
     cdef tuple saved_namespaces(self):
         cdef kvp_quota quota
+        cdef list names = []
         records = []
         with cython.critical_section(self):
-            names = [(name, self.salts[name]) for name in self.namespace_names]
+            for name in self.namespace_names:
+                names.append((name, self.salts[name]))
         for number, (name, salt) in enumerate(names):
             quota = self.read_quota(number)
             records.append(NamespaceRecord(name, salt, quota.floor, quota.cap))
