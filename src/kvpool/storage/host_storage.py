@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 
 from kvpool._core.arena import Arena
@@ -12,9 +11,7 @@ from kvpool.storage.storage import BASE_ALIGNMENT, Storage
 __all__ = ["HostStorage"]
 
 
-@functools.cache
-def _physical_bytes() -> int:
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+_PHYSICAL_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 class HostStorage(Storage):
@@ -49,8 +46,8 @@ class HostStorage(Storage):
     """
 
     def __init__(self, layout: Layout, *, huge_pages: bool = True, populate: bool = True) -> None:
-        if populate and layout.nbytes > _physical_bytes():
-            raise MemoryError(f"{layout.nbytes} bytes are more than the machine has, {_physical_bytes()}")
+        if populate and layout.nbytes > _PHYSICAL_BYTES:
+            raise MemoryError(f"{layout.nbytes} bytes are more than the machine has, {_PHYSICAL_BYTES}")
         alignment = max(BASE_ALIGNMENT, layout.config.alignment)
         arenas = [
             Arena(layout.part_bytes, alignment, huge_pages=huge_pages, populate=populate)

@@ -13,22 +13,21 @@ __all__ = ["Footprint"]
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-class _MallocStatistics(ctypes.Structure):
-    """``struct mallinfo2`` of glibc 2.33 and later."""
-
-    _fields_ = [
-        (name, ctypes.c_size_t)
-        for name in (
-            *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
-            *("uordblks", "fordblks", "keepcost"),
-        )
-    ]
-
-
 def _find_malloc_statistics() -> ctypes._NamedFuncPointer | None:
+    """Return ``mallinfo2`` of glibc 2.33 and later."""
+
+    class MallocStatistics(ctypes.Structure):
+        _fields_ = [
+            (name, ctypes.c_size_t)
+            for name in (
+                *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
+                *("uordblks", "fordblks", "keepcost"),
+            )
+        ]
+
     function = getattr(ctypes.CDLL(None), "mallinfo2", None)
     if function is not None:
-        function.restype = _MallocStatistics
+        function.restype = MallocStatistics
     return function
 
 
