@@ -15,19 +15,11 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 def _find_malloc_statistics() -> ctypes._NamedFuncPointer | None:
     """Return ``mallinfo2`` of glibc 2.33 and later."""
-
-    class MallocStatistics(ctypes.Structure):
-        _fields_ = [
-            (name, ctypes.c_size_t)
-            for name in (
-                *("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks"),
-                *("uordblks", "fordblks", "keepcost"),
-            )
-        ]
-
+    names = ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost")
     function = getattr(ctypes.CDLL(None), "mallinfo2", None)
     if function is not None:
-        function.restype = MallocStatistics
+        fields = [(name, ctypes.c_size_t) for name in names]
+        function.restype = type("MallocStatistics", (ctypes.Structure,), {"_fields_": fields})
     return function
 
 
