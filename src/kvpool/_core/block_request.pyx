@@ -7,6 +7,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.bell cimport Bell
+from kvpool._core.interpreter cimport kvp_peek
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport new_mutable_blocks
 from kvpool._core.pool cimport BlockPool
@@ -102,7 +103,7 @@ cdef class BlockRequest:
         used = 8 * <Py_ssize_t>self.waiter.num_evicted if self.has_waiter else 0
         if used:
             self.blocks.evicted_hashes = self.evicted[:used]
-        if self.pool.ledger is not None and self.has_waiter:
+        if kvp_peek(self.pool.has_ledger) and self.has_waiter:
             self.pool.arrive(self.blocks.lease.ids, self.blocks.lease.count, self.blocks.lease.space)
         self.pool.watch()
         return blocks

@@ -256,7 +256,7 @@ cdef class BlockSequence(Handle):
 
     cdef int arrive(self, uint32_t first) except -1:
         """The blocks from this one on are new: fill with zeros those that have bytes of others."""
-        if self.pool.ledger is not None and self.lease.count > first:
+        if kvp_peek(self.pool.has_ledger) and self.lease.count > first:
             self.pool.arrive(self.lease.ids + first, self.lease.count - first, self.lease.space)
 
     def reserve(self, n):
@@ -329,7 +329,7 @@ cdef class BlockSequence(Handle):
             is_short = self.pool.truncate_blocks(&self.sequence, kept, now, <int32_t *>PyBytes_AS_STRING(copy),
                                                  &count) != KVP_OK
             if not is_short:
-                if count and self.pool.ledger is not None:
+                if count and kvp_peek(self.pool.has_ledger):
                     self.pool.arrive(<int32_t *>PyBytes_AS_STRING(copy) + 1, 1, self.lease.space)
                 self.retrack()
         if is_short:

@@ -11,6 +11,7 @@ from kvpool._core.block_sequence cimport BlockSequence, open_sequence
 from kvpool._core.hash_argument cimport HashArgument, close_hashes, open_hashes
 from kvpool._core.hashing cimport parse_block_size, parse_hash
 from kvpool._core.immutable_blocks cimport ImmutableBlocks, new_immutable_blocks
+from kvpool._core.interpreter cimport kvp_peek
 from kvpool._core.libkvp cimport *
 from kvpool._core.mutable_blocks cimport MutableBlocks, new_mutable_blocks
 from kvpool._core.pool_events cimport remember
@@ -220,7 +221,7 @@ cdef class BlockPool(PoolPersistence):
             raise self.shortage(n, timeout is not None, space)
         if status != KVP_OK:
             raise_status(status, "no memory to wait for blocks")
-        if self.ledger is not None:
+        if kvp_peek(self.has_ledger):
             self.arrive(lease.ids, count, <uint8_t>space)
         self.watch()
         if num_evicted:

@@ -89,6 +89,7 @@ cdef class PoolCore:
     cdef bint is_awake             # it was called, and evict_ahead was not since
     cdef bint has_chooser          # a policy outside the core is asked before blocks are evicted
     cdef Attachment attachment     # kept alive; the memory of the blocks; None: the pool knows of none
+    cdef bint has_ledger           # ledger is not None, for kvp_peek
     cdef ScrubLedger ledger        # kept alive; whose bytes are in it; None: nobody wants to know
 
     cdef int create(self, int32_t num_blocks, bint keeps_duplicates, uint64_t event_capacity, uint32_t event_tokens,

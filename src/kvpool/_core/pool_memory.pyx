@@ -26,6 +26,7 @@ cdef class PoolMemory(PoolPrefetch):
                 raise StorageInUse(views)
             self.attachment = None
             self.ledger = None
+            self.has_ledger = False
         return attachment.storage
 
     @property
@@ -78,6 +79,7 @@ cdef class PoolMemory(PoolPrefetch):
                 raise BlockPoolError(f"the pool has a storage already: {self.attachment.storage!r}")
             self.attachment = attachment
             self.ledger = None if scrub == "never" else ledger
+            self.has_ledger = self.ledger is not None
 
     def detach_storage(self):
         """Take the storage from the pool and return it.

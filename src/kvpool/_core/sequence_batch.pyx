@@ -8,6 +8,7 @@ from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport int32_array, writable_array
 from kvpool._core.batch_memory cimport BatchMemory
 from kvpool._core.block_sequence cimport BlockSequence
+from kvpool._core.interpreter cimport kvp_peek
 from kvpool._core.libkvp cimport *
 from kvpool._core.pool_reports cimport PoolReports
 from kvpool._core.token_buffer cimport TokenBuffer, as_token_buffer
@@ -316,7 +317,7 @@ cdef class SequenceBatch:
             self.check_members()
             self.check_step(&step, buffer.size)
             refused = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>rows)
-            counts = self.count_blocks() if self.pool.ledger is not None else None
+            counts = self.count_blocks() if kvp_peek(self.pool.has_ledger) else None
             if kvp_sequence_batch_write(self.batch, &step) != KVP_OK:
                 raise MemoryError(f"no memory for {buffer.size} more tokens")
             if self.pool.append_batch(self.batch, &step, is_partial, now,
