@@ -45,7 +45,7 @@ static const kvp_pool_config configs[] = {
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_MULTI_LRU, .ghost_factor = 1},
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_LFU, .ghost_factor = 1},
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_SIEVE, .ghost_factor = 1},
-    {.num_blocks = 50, .secret = {1, 2}, .keeps_facts = true, .reuse_sampling = 0.5},
+    {.num_blocks = 50, .secret = {1, 2}, .keeps_facts = true, .reuse_sampling = 0.5, .keeps_checks = true},
     {.num_blocks = 50, .secret = {1, 2}, .policy = KVP_POLICY_ARC, .max_namespaces = 2, .ghost_factor = 1},
 };
 

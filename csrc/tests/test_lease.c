@@ -68,11 +68,24 @@ KVP_TEST(threads_give_up_their_shares_in_any_order) {
     }
 }
 
+KVP_TEST(what_is_guessed_is_what_it_holds) {
+    kvp_lease *lease = kvp_lease_new(2, true);
+    KVP_EXPECT(!kvp_lease_guess_live(lease) && kvp_lease_guess_held(lease) == 0 && !kvp_lease_guess_entry(lease, 0));
+    lease->is_live = true;
+    lease->held = 1;
+    kvp_lease_gone(lease)[0] = 1;
+    KVP_EXPECT(kvp_lease_guess_live(lease) && kvp_lease_guess_held(lease) == 1);
+    KVP_EXPECT(!kvp_lease_guess_entry(lease, 0) && kvp_lease_guess_entry(lease, 1));
+    lease->is_live = false;
+    kvp_lease_unshare(lease);
+}
+
 int main(void) {
     KVP_RUN(a_new_lease_holds_nothing);
     KVP_RUN(the_marks_lie_behind_the_ids);
     KVP_RUN(a_size_that_does_not_fit_is_refused);
     KVP_RUN(a_lease_lives_until_its_last_share_is_given_up);
     KVP_RUN(threads_give_up_their_shares_in_any_order);
+    KVP_RUN(what_is_guessed_is_what_it_holds);
     return 0;
 }

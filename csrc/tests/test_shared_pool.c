@@ -465,6 +465,15 @@ KVP_TEST(who_waits_in_one_namespace_keeps_no_other_waiting) {
     end();
 }
 
+KVP_TEST(what_is_guessed_is_true_while_nothing_happens) {
+    begin(NUM_BLOCKS);
+    kvp_lease *held = allocate(3);
+    KVP_EXPECT(kvp_shared_pool_guess_empty(&shared) == 5 && kvp_shared_pool_guess_held(&shared) == 3);
+    KVP_EXPECT(kvp_shared_pool_guess_registered(&shared) == 0 && kvp_shared_pool_guess_cached(&shared) == 0);
+    drop(held);
+    end();
+}
+
 int main(void) {
     KVP_RUN(a_drop_while_nobody_holds_the_lock_takes_effect_at_once);
     KVP_RUN(a_drop_while_another_thread_holds_the_lock_is_deferred_until_it_leaves);
@@ -483,5 +492,6 @@ int main(void) {
     KVP_RUN(threads_that_wait_match_register_and_drop_lose_no_block);
     KVP_RUN(drops_that_race_with_calls_leave_nothing_behind);
     KVP_RUN(who_waits_in_one_namespace_keeps_no_other_waiting);
+    KVP_RUN(what_is_guessed_is_true_while_nothing_happens);
     return 0;
 }
