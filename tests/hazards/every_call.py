@@ -35,7 +35,7 @@ ENDING = {
 NO_CALLS = {"__init__", "__new__", "__delattr__", "__setattr__", "__getstate__", "__setstate__", "__getnewargs__"}
 NO_CALLS |= {"__post_init__", "__replace__", "__init_subclass__", "__copy__", "__radd__", "__pyx_capi__", "__del__"}
 # Asked for by other libraries, in forms that not every view has.
-NO_CALLS |= {"__array_interface__", "__cuda_array_interface__"}
+NO_CALLS |= {"__array_interface__", "__cuda_array_interface__", "__buffer__", "__release_buffer__"}
 
 OPERATORS = {
     **memory_calls.OPERATORS,
