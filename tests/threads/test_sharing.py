@@ -113,7 +113,8 @@ def test_a_sequence_that_four_threads_append_to_has_the_tokens_of_all(run_togeth
             assert request.num_computed_tokens < request.num_tokens
             if i % 20 == 0:
                 request.check_invariants()
-                assert len(request.block_table) >= len(request.sequence_hashes)
+                full = len(request.sequence_hashes)  # first: meanwhile the table grows
+                assert len(request.block_table) >= full
 
     run_together(*(lambda me=me: append(me) for me in range(4)))
     request.check_invariants()
