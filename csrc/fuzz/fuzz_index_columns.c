@@ -2,7 +2,7 @@
 #include "saved_pool.h"
 
 static void run(void) {
-    saved_pool given = {0}, again;
+    saved_columns given = {0}, again;
     kvp_quota quotas[SPACES];
     take_config();
     begin();

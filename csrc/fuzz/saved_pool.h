@@ -4,31 +4,11 @@
 
 #include "pool_script.h"
 
-typedef struct saved_pool {
-    kvp_index_columns columns;
-    uint64_t hashes[MOST_BLOCKS];
-    int64_t lifetimes[MOST_BLOCKS];
-    int32_t ids[MOST_BLOCKS], parents[MOST_BLOCKS], elders[MOST_BLOCKS];
-    uint32_t tokens[MOST_BLOCKS * TOKENS];
-    uint8_t levels[MOST_BLOCKS], spaces[MOST_BLOCKS], is_parked[MOST_BLOCKS], has_tokens[MOST_BLOCKS];
-} saved_pool;
+#define COLUMN_BLOCKS MOST_BLOCKS
+#define COLUMN_TOKENS TOKENS
+#include "../tests/saved_columns.h"
 
-static void set_columns(saved_pool *self, uint32_t count, bool has_elders, uint32_t block_size) {
-    self->columns = (kvp_index_columns){.count = count,
-                                        .block_size = block_size,
-                                        .hashes = self->hashes,
-                                        .lifetimes = self->lifetimes,
-                                        .ids = self->ids,
-                                        .parents = self->parents,
-                                        .elders = has_elders ? self->elders : NULL,
-                                        .tokens = block_size ? self->tokens : NULL,
-                                        .levels = self->levels,
-                                        .spaces = self->spaces,
-                                        .is_parked = self->is_parked,
-                                        .has_tokens = block_size ? self->has_tokens : NULL};
-}
-
-static const char *check_columns(const saved_pool *self, uint32_t num_spaces) {
+static const char *check_columns(const saved_columns *self, uint32_t num_spaces) {
     uint64_t scratch[4 * MOST_BLOCKS] = {0};
     uint32_t at;
     KVP_EXPECT(kvp_index_columns_scratch(self->columns.count, config.num_blocks) <= sizeof scratch ||
@@ -36,14 +16,14 @@ static const char *check_columns(const saved_pool *self, uint32_t num_spaces) {
     return kvp_index_columns_check(&self->columns, config.num_blocks, num_spaces, scratch, &at);
 }
 
-static uint32_t save(const kvp_pool *from, saved_pool *to) {
+static uint32_t save(const kvp_pool *from, saved_columns *to) {
     uint64_t scratch[MOST_BLOCKS] = {0};
     set_columns(to, 0, from->copies, from->tokens.block_size);
     return kvp_pool_save(from, &to->columns, MOST_BLOCKS, from->now, scratch);
 }
 
 /* Of a pool without blocks. */
-static kvp_status restore(kvp_pool *to, const saved_pool *from, int32_t num_spaces, const kvp_quota *quotas,
+static kvp_status restore(kvp_pool *to, const saved_columns *from, int32_t num_spaces, const kvp_quota *quotas,
                           int64_t elapsed) {
     uint64_t scratch[2 * MOST_BLOCKS] = {0};
     kvp_restoration restoration = {
@@ -53,7 +33,7 @@ static kvp_status restore(kvp_pool *to, const saved_pool *from, int32_t num_spac
 
 /* What the pool saves is in order, and another pool becomes it. */
 static void save_and_restore(void) {
-    saved_pool one, two;
+    saved_columns one, two;
     kvp_pool other;
     uint32_t count = save(&pool, &one);
     int32_t num_spaces = pool.namespaces ? pool.namespaces->count : 1;

@@ -164,10 +164,11 @@ void kvp_sequence_take(kvp_sequence *self, kvp_pool *pool, uint32_t n) {
 
 /* Whether the hash of a block is registered in another namespace, or for another key. */
 __attribute__((noinline, cold)) static bool is_taken(const kvp_sequence *self, const kvp_pool *pool, uint32_t at) {
-    if (pool->namespaces && kvp_is_foreign(pool, self->hashes[at], self->lease->space))
-        return true;
-    int32_t id = pool->keys.is_kept ? kvp_hash_index_find(&pool->index, self->hashes[at]) : KVP_NO_BLOCK;
-    return id != KVP_NO_BLOCK && !kvp_key_checks_agree(&pool->keys, id, self->checks[at]);
+    int32_t id = kvp_hash_index_find(&pool->index, self->hashes[at]);
+    if (id == KVP_NO_BLOCK)
+        return false;
+    return kvp_space_of(pool, id) != self->lease->space ||
+           (pool->keys.is_kept && !kvp_key_checks_agree(&pool->keys, id, self->checks[at]));
 }
 
 void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until) {

@@ -7,33 +7,18 @@
 #define BLOCK_SIZE 2
 #define SPACES     3
 
-typedef struct saved {
-    kvp_index_columns columns;
-    uint64_t hashes[MAX_BLOCKS];
-    int64_t lifetimes[MAX_BLOCKS];
-    int32_t ids[MAX_BLOCKS], parents[MAX_BLOCKS], elders[MAX_BLOCKS];
-    uint32_t tokens[MAX_BLOCKS * BLOCK_SIZE];
-    uint8_t levels[MAX_BLOCKS], spaces[MAX_BLOCKS], is_parked[MAX_BLOCKS], has_tokens[MAX_BLOCKS];
-} saved;
+#define COLUMN_BLOCKS MAX_BLOCKS
+#define COLUMN_TOKENS BLOCK_SIZE
+#include "saved_columns.h"
 
-static saved told;
+static saved_columns told;
 static uint64_t room[2 * MAX_BLOCKS];
 static int64_t elapsed;
 static kvp_quota quotas[SPACES];
 static int32_t num_known, num_spaces;
 
-static uint32_t save_into(saved *to, uint32_t max) {
-    to->columns = (kvp_index_columns){.block_size = pool.tokens.block_size,
-                                      .hashes = to->hashes,
-                                      .lifetimes = to->lifetimes,
-                                      .ids = to->ids,
-                                      .parents = to->parents,
-                                      .elders = pool.copies ? to->elders : NULL,
-                                      .tokens = pool.tokens.block_size ? to->tokens : NULL,
-                                      .levels = to->levels,
-                                      .spaces = to->spaces,
-                                      .is_parked = to->is_parked,
-                                      .has_tokens = pool.tokens.block_size ? to->has_tokens : NULL};
+static uint32_t save_into(saved_columns *to, uint32_t max) {
+    set_columns(to, 0, pool.copies, pool.tokens.block_size);
     memset(room, 0, sizeof room);
     snapshot before = take_snapshot();
     uint32_t total = kvp_pool_save(&pool, &to->columns, max, now, room);

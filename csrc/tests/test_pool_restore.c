@@ -228,7 +228,7 @@ KVP_TEST(a_pool_with_blocks_is_left_as_it_is) {
 KVP_TEST(columns_without_room_are_not_written) {
     begin(16);
     release(FILL(1, 2, 3));
-    saved few;
+    saved_columns few;
     memset(&few, 0x55, sizeof few);
     KVP_EXPECT(save_into(&few, 2) == 3 && few.columns.count == 0 && few.hashes[0] == UINT64_C(0x5555555555555555));
     end();

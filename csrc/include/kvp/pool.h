@@ -166,8 +166,8 @@ kvp_status kvp_pool_release_segment(kvp_pool *self, const kvp_segment *segment);
 
 /* Consume the mutable blocks of the segments and give them their hashes; `lease` (immutable, as many entries) gets the
  * registered blocks. Where a hash is registered for a key with another check word, the block gets a hash of its own,
- * made of both halves of its key. KVP_CONSUMED when a block is gone or named twice: *at is its position. KVP_FOREIGN when a hash is
- * registered in another namespace, or the blocks are of several: *at is where. */
+ * made of both halves of its key. KVP_CONSUMED when a block is gone or named twice: *at is its position. KVP_FOREIGN when
+ * a hash is registered in another namespace, or the blocks are of several: *at is where. */
 kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registration, int64_t now, kvp_lease *lease,
                              uint32_t *at);
 
