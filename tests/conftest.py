@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -94,6 +95,40 @@ def unchanged():
         assert picture_of(pool) == before
 
     return context
+
+
+@pytest.fixture
+def interrupt():
+    """Call something 3,000 times while a signal's handler raises, each time a little later: the function that does it.
+
+    It is given the call, the step in seconds, after how many steps it begins anew, what is to be done after each
+    interrupt, and as which errors one may come; it returns how many there were.
+    """
+
+    def raise_interrupt(*_):
+        raise KeyboardInterrupt
+
+    def run(call, step, steps, afterwards=lambda: None, errors=(KeyboardInterrupt,)):
+        previous = signal.signal(signal.SIGALRM, raise_interrupt)
+        timer = signal.setitimer(signal.ITIMER_REAL, 0)
+        interrupts = 0
+        try:
+            for i in range(3000):
+                try:
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, 1e-6 + (i % steps) * step)
+                        call()
+                    finally:
+                        signal.setitimer(signal.ITIMER_REAL, 0)
+                except errors:
+                    interrupts += 1
+                    afterwards()
+        finally:
+            signal.signal(signal.SIGALRM, previous)
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+        return interrupts
+
+    return run
 
 
 @pytest.fixture

@@ -21,13 +21,13 @@ needs_hooks = pytest.mark.skipif(not HAS_HOOKS, reason="this Python has no _test
 if sys.version_info >= (3, 12):
     needs_hooks = pytest.mark.skip(reason="Pythons from 3.12 on crash when there is no memory for a traceback")
 elif sys.version_info < (3, 11):
-    needs_hooks = pytest.mark.skip(reason="Python 3.10 returns NULL without an exception where a call has no memory")
+    needs_hooks = pytest.mark.skip(reason="_PyEval_EvalFrameDefault of Python 3.10 returns NULL without an error")
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("cc") is None or platform.libc_ver()[0] != "glibc", reason="there is no C compiler, or no glibc"
 )
 if sys.version_info >= (3, 12):
-    needs_compiler = pytest.mark.skip(reason="Pythons from 3.12 on return results with errors set when memory fails")
+    needs_compiler = pytest.mark.skip(reason="the JSON encoder of Pythons from 3.12 on returns results with errors set")
 
 PROGRAM = '''
     import ctypes, errno, faulthandler, gc, os, sys
