@@ -73,6 +73,7 @@ KVP_TEST(what_is_guessed_is_what_it_holds) {
     KVP_EXPECT(!kvp_lease_guess_live(lease) && kvp_lease_guess_held(lease) == 0 && !kvp_lease_guess_entry(lease, 0));
     lease->is_live = true;
     lease->held = 1;
+    memset(kvp_lease_gone(lease), 0, 2);
     kvp_lease_gone(lease)[0] = 1;
     KVP_EXPECT(kvp_lease_guess_live(lease) && kvp_lease_guess_held(lease) == 1);
     KVP_EXPECT(!kvp_lease_guess_entry(lease, 0) && kvp_lease_guess_entry(lease, 1));
