@@ -17,17 +17,16 @@ import pytest
 # Python's debugging hooks for its allocators come with its own tests, which distributions may leave out.
 HAS_HOOKS = importlib.util.find_spec("_testcapi") is not None
 needs_hooks = pytest.mark.skipif(not HAS_HOOKS, reason="this Python has no _testcapi, which lets allocations fail")
-# As `weakref.WeakKeyDictionary()` alone does there, when its fourth allocation fails.
+# Of its own accord: a function whose inner one uses a variable of it, called when there is no memory for that variable's
+# cell, crashes 3.12.1, and 3.13.0 after an `import json`. Valgrind sees the function's code freed twice (MAKE_CELL).
 if sys.version_info >= (3, 12):
-    needs_hooks = pytest.mark.skip(reason="Pythons from 3.12 on crash when there is no memory for a traceback")
+    needs_hooks = pytest.mark.skip(reason="Pythons from 3.12 on free a function's code twice when a cell has no memory")
 elif sys.version_info < (3, 11):
     needs_hooks = pytest.mark.skip(reason="_PyEval_EvalFrameDefault of Python 3.10 returns NULL without an error")
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("cc") is None or platform.libc_ver()[0] != "glibc", reason="there is no C compiler, or no glibc"
 )
-if sys.version_info >= (3, 12):
-    needs_compiler = pytest.mark.skip(reason="the JSON encoder of Pythons from 3.12 on returns results with errors set")
 
 PROGRAM = '''
     import ctypes, errno, faulthandler, gc, os, sys
@@ -122,6 +121,8 @@ PROGRAM = '''
     calls = {name: call for name, call in every_call.every_call(threads=False).items() if name not in showing}
     # Arrays indexed by arrays: NumPy uses the buffer that it did not get.
     calls = {name: call for name, call in calls.items() if not name.startswith(("BlockChecksums", "examine"))}
+    if sys.version_info >= (3, 12):  # whose JSON returns results with errors set, and then crashes in its dictionary
+        calls = {name: call for name, call in calls.items() if not name.startswith(("PoolDump", "PoolSample"))}
     print(sweep(world, calls))
     '''
 
