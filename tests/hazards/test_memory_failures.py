@@ -17,12 +17,10 @@ import pytest
 # Python's debugging hooks for its allocators come with its own tests, which distributions may leave out.
 HAS_HOOKS = importlib.util.find_spec("_testcapi") is not None
 needs_hooks = pytest.mark.skipif(not HAS_HOOKS, reason="this Python has no _testcapi, which lets allocations fail")
-# Of its own accord: a function whose inner one uses a variable of it, called when there is no memory for that variable's
-# cell, crashes 3.12.1, and 3.13.0 after an `import json`. Valgrind sees the function's code freed twice (MAKE_CELL).
+# Of its own accord: a function whose inner one uses a variable of it, called when that variable's cell has no memory,
+# crashes 3.12.1, and 3.13.0 after an `import json`. Valgrind sees the function's code freed twice (MAKE_CELL).
 if sys.version_info >= (3, 12):
     needs_hooks = pytest.mark.skip(reason="Pythons from 3.12 on free a function's code twice when a cell has no memory")
-elif sys.version_info < (3, 11):
-    needs_hooks = pytest.mark.skip(reason="_PyEval_EvalFrameDefault of Python 3.10 returns NULL without an error")
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("cc") is None or platform.libc_ver()[0] != "glibc", reason="there is no C compiler, or no glibc"
@@ -62,7 +60,8 @@ PROGRAM = '''
         """Python and NumPy forget to say MemoryError at times. Of a function of ours, it gives the name."""
         if str(error).startswith("can't allocate") or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
             return True
-        return isinstance(error, SystemError) and ("error return" in str(error) or "numpy" in str(error))
+        hidden = ("error return", "numpy", "_PyEval_EvalFrameDefault")
+        return isinstance(error, SystemError) and any(words in str(error) for words in hidden)
 
     quiet, loud = open(os.devnull, "w"), sys.stderr  # what generators and policies could not tell their callers
 
@@ -121,6 +120,8 @@ PROGRAM = '''
     calls = {name: call for name, call in every_call.every_call(threads=False).items() if name not in showing}
     # Arrays indexed by arrays: NumPy uses the buffer that it did not get.
     calls = {name: call for name, call in calls.items() if not name.startswith(("BlockChecksums", "examine"))}
+    if sys.version_info < (3, 11):  # whose newest NumPy adds up in memory that it did not get
+        calls = {name: call for name, call in calls.items() if not name.endswith(".quantile")}
     if sys.version_info >= (3, 12):  # whose JSON returns results with errors set, and then crashes in its dictionary
         calls = {name: call for name, call in calls.items() if not name.startswith(("PoolDump", "PoolSample"))}
     print(sweep(world, calls))
