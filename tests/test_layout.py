@@ -65,7 +65,7 @@ POOL_PARTS |= {"pool_restore", "pool_save", "pool_snapshot", "pool_views"}
 # face, `from kvpool import BlockPool`.
 PYTHON_LAYERS = [
     {"errors", "types", "policies", "events"},
-    {"_core", "tokens", "progress", "prefetch", "persistence"},
+    {"_core", "callbacks", "tokens", "progress", "prefetch", "persistence"},
     {"pressure", "metrics", "aio", "storage"},
     {"__init__"},
     {"replay", "testing", "diagnosis"},

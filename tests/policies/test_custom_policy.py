@@ -201,13 +201,14 @@ def test_the_block_of_another_pool_is_refused():
         lambda blocks: 1 / 0,
     ],
 )
-def test_an_answer_without_sense_leaves_the_choice_to_recency(score, unraisable):
+def test_an_answer_without_sense_leaves_the_choice_to_recency(score, unraisable, capsys):
     pool = filled(4, [1, 2, 3, 4], Ranked(score))
     assert evicted_by(pool, 1) == [1]
     assert evicted_by(pool, 2) == [2]
     assert pool.policy_errors == 2
     assert pool.last_policy_error is not None
     assert len(unraisable) == 1  # only the first is reported
+    assert capsys.readouterr().err == ""
 
 
 def test_a_remembered_error_does_not_keep_what_the_caller_held(unraisable):

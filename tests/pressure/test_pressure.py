@@ -54,7 +54,7 @@ def test_a_listener_may_use_the_pool():
     pool.check_invariants()
 
 
-def test_an_error_of_the_listener_does_not_undo_the_call(monkeypatch):
+def test_an_error_of_the_listener_does_not_undo_the_call(monkeypatch, capsys):
     seen = []
     monkeypatch.setattr("sys.unraisablehook", lambda error: seen.append(error.exc_type))
 
@@ -65,6 +65,7 @@ def test_an_error_of_the_listener_does_not_undo_the_call(monkeypatch):
     blocks = pool.allocate_blocks(2)
     assert len(blocks) == 2
     assert seen == [RuntimeError]
+    assert capsys.readouterr().err == ""  # the hook is all that is told
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from libc.string cimport memcpy, memset
 from kvpool._core.clock cimport CLOCK_MONOTONIC_COARSE, read_clock
 from kvpool._core.interpreter cimport KVP_FREE_THREADED, kvp_peek
 from kvpool._core.libkvp cimport *
+from kvpool.callbacks import call_or_report
 
 
 cdef inline uint8_t state_of(const kvp_block *row) noexcept nogil:
@@ -245,8 +246,7 @@ cdef class PoolCore:
         pass
 
     cdef void tell_pressure(self, bint is_high) noexcept:
-        # What was called is done: an error of the listener's does not undo it, but goes to sys.unraisablehook.
-        self.on_pressure(self, bool(is_high))
+        call_or_report(self.on_pressure, self, bool(is_high))  # an error of the listener's does not undo what was done
 
     cdef uint32_t retain_hashes(self, const uint64_t *hashes, uint32_t n, int level, int64_t expiry,
                                 int64_t now) noexcept nogil:

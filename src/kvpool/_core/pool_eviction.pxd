@@ -25,6 +25,5 @@ cdef class PoolEviction(PoolNamespaces):
     cdef double low_share     # the low watermark
 
     cdef kvp_policy_kind set_policy(self, object eviction) except *
-    cdef void report_policy_error(self) noexcept
     cdef int set_limits(self, object max_pinned, object high, object low, object on_pressure) except -1
     cdef object evict_identities(self, int64_t n, uint32_t highest, kvp_reason reason, bytes name)

@@ -21,10 +21,10 @@ from kvpool._core.status cimport raise_status
 
 import sys
 
-from kvpool._core.unraisable import without_frames
+from kvpool._core.unraisable import report_unraisable, without_frames
+from kvpool.callbacks import attempt
 from kvpool.errors import ForeignHandle, PinLimitExceeded
 from kvpool.policies import native
-from kvpool.policies.asking import attempt
 from kvpool.types.evicted_blocks import EvictedBlocks
 from kvpool.types.eviction_mode import EvictionMode
 from kvpool.types.eviction_reason import EvictionReason
@@ -137,7 +137,7 @@ cdef class PoolEviction(PoolNamespaces):
                 is_first = self.policy_error_count == 1
                 self.policy_error = error
             if is_first:
-                self.report_policy_error()
+                report_unraisable(error, chooser)  # the call goes on without the policy
             without_frames(error)  # those of the caller have handles, which the error would keep
             return 0
         victims, refused = answer
@@ -158,9 +158,6 @@ cdef class PoolEviction(PoolNamespaces):
         self.end_preference(<const kvp_candidate *>PyBytes_AS_STRING(victims),
                             <uint32_t>(len(victims) // sizeof(kvp_candidate)))
         return 0
-
-    cdef void report_policy_error(self) noexcept:
-        raise self.last_policy_error  # to sys.unraisablehook: the call goes on without the policy
 
     @property
     def policy_errors(self):

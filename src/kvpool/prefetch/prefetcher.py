@@ -17,6 +17,7 @@ from kvpool._core.immutable_blocks import ImmutableBlocks
 from kvpool._core.mutable_blocks import MutableBlocks
 from kvpool._core.namespace import Namespace
 from kvpool._core.unraisable import report_unraisable, without_frames
+from kvpool.callbacks import call_or_report
 from kvpool.errors import BlockPoolError, NotEnoughBlocksAvailable
 from kvpool.prefetch.prefetch import Prefetch
 from kvpool.types.prefetch_statistics import PrefetchStatistics
@@ -276,10 +277,7 @@ class Prefetcher:
         callbacks = self._settle(pool, prefetch, blocks.owner)
         blocks.release()
         for callback in callbacks:
-            try:
-                callback(prefetch)
-            except BaseException as error:
-                report_unraisable(error, callback)
+            call_or_report(callback, prefetch)
 
     def _settle(self, pool: BlockPool, prefetch: Prefetch, owner: object) -> list[Callable[[Prefetch], object]]:
         """Hold what was loaded, if its time is not over; return who wants to know."""

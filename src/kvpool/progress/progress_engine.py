@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from kvpool._core.bell import Bell
 from kvpool._core.unraisable import report_unraisable, without_frames
+from kvpool.callbacks import call_or_report
 from kvpool.errors import BlockPoolError
 from kvpool.events.event_manager import EventManager
 from kvpool.progress.subscription import Subscription
@@ -198,13 +199,13 @@ class ProgressEngine:
                 pause = RECOVERY
             del pool  # it may go while the thread sleeps
         if pool is not None:
-            self._attempt(lambda pool=pool: self._deliver(pool))  # type: ignore[misc]
+            call_or_report(self._deliver, pool)
             pool._listen(None)
         with self._lock:
             self._is_stopping = True
             timers, self._timers = sorted(self._timers), []
         for _, _, callback in timers:  # what has a time ends now
-            self._attempt(callback)
+            call_or_report(callback)
         del pool
         for subscription in self._subscriptions[0]:
             subscription.end()
@@ -240,7 +241,7 @@ class ProgressEngine:
         pool._watch_pressure()
         is_busy = False
         for chore in list(self._chores):
-            is_busy |= bool(self._attempt(lambda chore=chore: chore(pool)))  # type: ignore[misc]
+            is_busy |= bool(call_or_report(chore, pool))
         self._call_due()
         has_delivered = self._deliver(pool)
         subscriptions = self._take_subscriptions()
@@ -264,14 +265,7 @@ class ProgressEngine:
                 if not self._timers or self._timers[0][0] > time.monotonic():
                     return
                 callback = heapq.heappop(self._timers)[2]
-            self._attempt(callback)
-
-    def _attempt(self, action: Callable[[], object]) -> object:
-        try:
-            return action()
-        except BaseException as error:  # the thread has others to serve
-            report_unraisable(error, action)
-            return None
+            call_or_report(callback)
 
     def _sleep(self, pause: float | None) -> None:
         """Sleep until the bell rings, a manager has something to do, or the time is over."""
