@@ -49,10 +49,12 @@ class Prefetcher:
         self._pool = weakref.ref(pool)
         self._total = pool.total_blocks
         self._lock = threading.RLock()
+        self._transit = threading.RLock()  # the loader's thread has handles that nobody else knows
         self._loader: Loader | None = None
         self._hold = 5.0
         self._max_blocks = max(self._total // 4, 1)
         self._live: dict[int, Prefetch] = {}
+        self._loading: dict[int, Prefetch] = {}  # handed to the loader, which gives back what those have that are over
         self._queue: queue.SimpleQueue[Prefetch | None] | None = None
         self._held = 0
         self._counts = dict.fromkeys(("prefetches", "cached", "reserved", "loaded", "limited", "failed"), 0)
@@ -156,6 +158,7 @@ class Prefetcher:
                 self._held -= 0 if prefetch is not None and id(prefetch) in self._live else taken
                 if prefetch is not None and not prefetch._is_loading:
                     prefetch._loaded.set()  # the loader passes over it
+                    self._loading.pop(id(prefetch), None)
             if prefetch is not None:
                 self._end(prefetch, is_cancelled=True)
             raise
@@ -203,10 +206,10 @@ class Prefetcher:
             if prefetch._loaded.is_set():
                 reserved, prefetch._reserved = prefetch._reserved, None
                 self._wasted += 0 if reserved is None else prefetch.num_reserved - prefetch.num_loaded
-        for blocks in held:
-            blocks.release()
-        if reserved is not None:
-            reserved.release()
+            for blocks in held:  # before the lock is given back: a fork in between would leave them to nobody
+                blocks.release()
+            if reserved is not None:
+                reserved.release()
 
     def _finish(self, prefetch: Prefetch) -> None:
         key, count = id(prefetch), prefetch.num_cached
@@ -233,12 +236,17 @@ class Prefetcher:
     def _forget_after_fork(self) -> None:
         """In a forked child: the thread that loads is the parent's, and so are those who would end what is held."""
         self._lock = threading.RLock()
+        self._transit = threading.RLock()
         self._queue = None
-        for prefetch in list(self._live.values()):
+        unfinished, self._loading = self._loading, {}
+        for prefetch in [*self._live.values(), *unfinished.values()]:
             if not prefetch._loaded.is_set():
                 prefetch._loaded.set()
                 prefetch._callbacks = []
             prefetch.cancel()
+            reserved, prefetch._reserved = prefetch._reserved, None
+            if reserved is not None:  # it was over, and its blocks the loader's
+                reserved.release()
         self._held = 0  # another thread may have been counting
 
     def _load_later(self, prefetch: Prefetch) -> None:
@@ -252,6 +260,7 @@ class Prefetcher:
                     jobs.put(None)  # should it run all the same, it ends
                     raise
                 self._queue = jobs
+            self._loading[id(prefetch)] = prefetch
             self._queue.put(prefetch)
 
     def _load(self, prefetch: Prefetch) -> None:
@@ -264,18 +273,22 @@ class Prefetcher:
         assert pool is not None
         assert blocks is not None  # the prefetch keeps the pool, and the blocks until they are loaded
         missing = prefetch.hashes[prefetch.num_cached : prefetch.num_cached + prefetch.num_reserved]
+        filled = 0
         try:
             if not prefetch._is_cancelled and loader is not None:
                 filled = _parse_filled(loader(blocks, missing), len(blocks))
-                if not prefetch._is_cancelled:
+        except BaseException as error:  # whatever it is: it is the loader's, and others wait for theirs
+            _note_error(prefetch, error, loader)
+        with self._transit:
+            try:
+                if not prefetch._is_cancelled and filled:
                     parent = int(prefetch.hashes[prefetch.num_cached - 1].flat[0]) if prefetch.num_cached else None
                     pool.register_blocks(blocks[:filled], missing[:filled], parent=parent).release()
                     prefetch.num_loaded = filled
-        except BaseException as error:  # whatever it is: it is the loader's, and others wait for theirs
-            report_unraisable(error, loader)
-            prefetch.error = without_frames(error)
-        callbacks = self._settle(pool, prefetch, blocks.owner)
-        blocks.release()
+            except BaseException as error:  # a block that the loader released, for instance
+                _note_error(prefetch, error, loader)
+            callbacks = self._settle(pool, prefetch, blocks.owner)
+            blocks.release()
         for callback in callbacks:
             call_or_report(callback, prefetch)
 
@@ -314,6 +327,11 @@ def _parse_filled(answer: int | None, blocks: int) -> int:
     return answer
 
 
+def _note_error(prefetch: Prefetch, error: BaseException, loader: object) -> None:
+    report_unraisable(error, loader)
+    prefetch.error = without_frames(error)
+
+
 def _load_all(jobs: queue.SimpleQueue[Prefetch | None]) -> None:
     while (prefetch := jobs.get()) is not None:
         try:
@@ -322,15 +340,34 @@ def _load_all(jobs: queue.SimpleQueue[Prefetch | None]) -> None:
             report_unraisable(without_frames(error), prefetch)
             prefetch._loaded.set()
             prefetch.cancel()
+        finally:
+            prefetch._prefetcher._loading.pop(id(prefetch), None)
         del prefetch  # it keeps the pool, and may be the last to do so
 
 
 _prefetchers: weakref.WeakSet[Prefetcher] = weakref.WeakSet()
+_locks_for_fork: dict[int, list[Any]] = {}  # of each thread that is forking
+FORK_PATIENCE = 1.0  # seconds; a loader that is in a listener's or a clock's code may take longer
+
+
+def _settle_before_fork() -> None:
+    """Wait until no other thread is giving handles back: in the child nobody would go on with it."""
+    held = _locks_for_fork.setdefault(threading.get_ident(), [])
+    for prefetcher in list(_prefetchers):
+        held += [lock for lock in (prefetcher._transit, prefetcher._lock) if lock.acquire(timeout=FORK_PATIENCE)]
+
+
+def _go_on_after_fork() -> None:
+    for lock in reversed(_locks_for_fork.pop(threading.get_ident(), [])):
+        lock.release()
 
 
 def _forget_all_after_fork() -> None:
+    _locks_for_fork.clear()
     for prefetcher in list(_prefetchers):
         prefetcher._forget_after_fork()
 
 
-os.register_at_fork(after_in_child=_forget_all_after_fork)
+os.register_at_fork(
+    before=_settle_before_fork, after_in_parent=_go_on_after_fork, after_in_child=_forget_all_after_fork
+)

@@ -8,7 +8,9 @@ import os
 import sys
 from typing import NamedTuple
 
-__all__ = ["Footprint"]
+import numpy as np
+
+__all__ = ["Footprint", "fill_numpy_cache"]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -24,6 +26,16 @@ def _find_malloc_statistics() -> ctypes._NamedFuncPointer | None:
 
 
 _malloc_statistics = _find_malloc_statistics()
+
+
+def fill_numpy_cache() -> None:
+    """Have NumPy keep what it keeps: a few buffers of each size below a kibibyte, once there were arrays of that size.
+
+    Else each size that an index or a table has for the first time, after hours maybe, looks like a leak.
+    """
+    for size in range(1, 1025):
+        arrays = [np.empty(size, np.uint8) for _ in range(8)]
+        arrays.clear()
 
 
 class Footprint(NamedTuple):

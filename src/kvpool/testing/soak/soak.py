@@ -17,7 +17,7 @@ from collections.abc import Callable
 from kvpool import AsyncBlockPool, BlockPool
 from kvpool.errors import NotEnoughBlocksAvailable
 from kvpool.testing.soak.faults import Faults, InjectedError, Interruption
-from kvpool.testing.soak.footprint import Footprint
+from kvpool.testing.soak.footprint import Footprint, fill_numpy_cache
 from kvpool.testing.soak.pools import FRUGAL, make_all, make_one
 from kvpool.testing.soak.traffic import Traffic
 
@@ -71,6 +71,7 @@ class Soak:
         self.counts: Counter[str] = Counter()
         self.footprints: list[Footprint] = []
         self.window: deque[Footprint] = deque(maxlen=WINDOW)
+        fill_numpy_cache()
         self.previous_hook = sys.unraisablehook
         sys.unraisablehook = self._note_unraisable
 
@@ -92,11 +93,13 @@ class Soak:
         """Make so many requests, and check that nothing is left of them; LeakError if something is."""
         traffic = self.traffic[self.kinds[self.rounds % len(self.kinds)]]
         target = self.requests + size
-        fork_at = self.requests + self.rng.randrange(size) if self.has_forks and self.rounds % 5 == 0 else target + 1
+        fork_at: float = float("inf")
+        if self.has_forks and self.rounds % 5 == 0:
+            fork_at = self.requests + self.rng.randrange(size)
         while self.requests < target:
             self._request(traffic)
             if self.requests >= fork_at:
-                fork_at = target + 1
+                fork_at = float("inf")
                 self._fork(traffic)
         if self.rounds % 7 == 0:
             self._coroutines(traffic.pool)
