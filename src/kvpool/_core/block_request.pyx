@@ -73,6 +73,11 @@ cdef class BlockRequest:
         elif pool.is_granted(&self.waiter):  # those before it do without what it needs, as other namespaces' do
             self.has_blocks = pool.leave_queue(&self.waiter)
 
+    def __del__(self):
+        """Leave the queue while there still is an object: without a GIL, others collect beside the collector."""
+        if self.has_waiter:
+            self.pool.leave_queue(&self.waiter)
+
     def __dealloc__(self):
         if self.has_waiter:
             self.pool.leave_queue(&self.waiter)
