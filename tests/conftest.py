@@ -1,6 +1,7 @@
 """Pools, and what tests do to them over and over."""
 
 import contextlib
+import gc
 import os
 import signal
 import subprocess
@@ -50,6 +51,12 @@ def picture_of(pool):
         pool.events(),
         [(hold.owner, hold.kind, hold.blocks) for hold in pool.outstanding()],
     )
+
+
+def pytest_collection_finish():
+    """Spare the collector thousands of tests, at which it would look anew whenever one of them calls it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture
