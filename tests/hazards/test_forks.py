@@ -83,6 +83,9 @@ def test_the_child_can_use_the_pool_whatever_other_threads_were_doing(hazard):
     assert ends == [0] * {FORKS}, ends
     pool.close()
     pool.prefetcher.cancel_all()
+    end = time.monotonic() + 20
+    while pool.status().active and time.monotonic() < end:  # the loader's thread gives back what was cancelled
+        time.sleep(0.001)
     pool.check_invariants()
     assert (pool.status().active, pool.status().waiting) == (0, 0), pool.outstanding()
     """

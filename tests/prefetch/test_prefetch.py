@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import queue
 import random
 import threading
 import time
@@ -147,6 +148,25 @@ def test_what_a_loader_did_not_fill_goes_back(pool):
     assert pool.contains([1, 2, 3]).tolist() == [True, True, False]
     until(lambda: pool.available_blocks == 30)
     assert pool.prefetcher.statistics().failed == 1
+
+
+def test_a_loader_that_has_no_memory_for_the_next_job_goes_on(pool, monkeypatch):
+    seen = []
+    monkeypatch.setattr("sys.unraisablehook", lambda report: seen.append(report.exc_type))
+
+    class Jobs(queue.SimpleQueue):
+        failures = 2
+
+        def get(self):
+            self.failures -= 1
+            if self.failures >= 0:
+                raise MemoryError
+            return super().get()
+
+    monkeypatch.setattr("kvpool.prefetch.prefetcher.queue.SimpleQueue", Jobs)
+    pool.prefetcher.loader = lambda blocks, hashes: None
+    assert pool.prefetch([7]).wait(PATIENCE)
+    assert seen == [MemoryError, MemoryError]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -333,16 +334,27 @@ def _note_error(prefetch: Prefetch, error: BaseException, loader: object) -> Non
 
 
 def _load_all(jobs: queue.SimpleQueue[Prefetch | None]) -> None:
-    while (prefetch := jobs.get()) is not None:
+    prefetch: Prefetch | None = None
+    while True:
         try:
+            prefetch = jobs.get()
+            if prefetch is None:
+                return
             prefetch._prefetcher._load(prefetch)
         except BaseException as error:  # no memory, above all: there may be some for the next
-            report_unraisable(without_frames(error), prefetch)
-            prefetch._loaded.set()
-            prefetch.cancel()
+            with contextlib.suppress(MemoryError):  # nor to say so
+                _give_up(prefetch, error)
         finally:
-            prefetch._prefetcher._loading.pop(id(prefetch), None)
-        del prefetch  # it keeps the pool, and may be the last to do so
+            if prefetch is not None:
+                prefetch._prefetcher._loading.pop(id(prefetch), None)
+        prefetch = None  # it keeps the pool, and may be the last to do so
+
+
+def _give_up(prefetch: Prefetch | None, error: BaseException) -> None:
+    if prefetch is not None:
+        prefetch._loaded.set()
+        prefetch.cancel()
+    report_unraisable(without_frames(error), prefetch)
 
 
 _prefetchers: weakref.WeakSet[Prefetcher] = weakref.WeakSet()

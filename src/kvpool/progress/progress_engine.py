@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import heapq
 import itertools
 import os
@@ -185,19 +186,22 @@ class ProgressEngine:
         with self._lock:
             if self._thread is not threading.current_thread():
                 return  # a signal interrupted its start
+        pool: BlockPool | None = None
         while True:
-            if pause != 0:
-                self._sleep(pause)
-            self.bell.silence()  # before looking at anything: who rings from now on is heard by the next sleep
-            pool = self._pool()
-            if pool is None or self._is_stopping:
-                break
             try:
+                if pause != 0:
+                    self._sleep(pause)
+                self.bell.silence()  # before looking at anything: who rings from now on is heard by the next sleep
+                pool = self._pool()
+                if pool is None or self._is_stopping:
+                    break
                 pause = self._do_round(pool)
             except BaseException as error:  # no memory, above all: there may be some again
-                report_unraisable(without_frames(error), self)
-                pause = RECOVERY
-            del pool  # it may go while the thread sleeps
+                pause = 0.0
+                with contextlib.suppress(MemoryError):  # nor to say so
+                    report_unraisable(without_frames(error), self)
+                time.sleep(RECOVERY)
+            pool = None  # it may go while the thread sleeps
         if pool is not None:
             call_or_report(self._deliver, pool)
             pool._listen(None)
