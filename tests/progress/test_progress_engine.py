@@ -2,7 +2,6 @@
 
 import gc
 import os
-import select
 import sys
 import threading
 import weakref
@@ -123,28 +122,6 @@ def test_a_handle_keeps_the_pool_and_its_thread():
     held.release()
     del held
     assert witness.closed.wait(PATIENCE)
-
-
-def test_a_thread_that_has_no_memory_to_sleep_goes_on(monkeypatch):
-    seen = []
-    monkeypatch.setattr("sys.unraisablehook", lambda error: seen.append(error.exc_type))
-    poll, has_failed = select.poll, threading.Event()
-
-    def fail_once():
-        if has_failed.is_set():
-            return poll()
-        has_failed.set()
-        raise MemoryError
-
-    monkeypatch.setattr("kvpool.progress.progress_engine.select.poll", fail_once)
-    with BlockPool(8) as pool:
-        pool.progress_engine.start()
-        assert has_failed.wait(PATIENCE)
-        done = threading.Event()
-        pool.progress_engine.call_later(0, done.set)
-        assert done.wait(PATIENCE)
-        assert pool.progress_engine.is_running
-    assert seen == [MemoryError]
 
 
 def test_timers_are_called_in_their_order_and_their_errors_are_reported(monkeypatch):
