@@ -79,8 +79,7 @@ cdef class BlockRequest:
             self.pool.leave_queue(&self.waiter)
 
     def __dealloc__(self):
-        if self.has_waiter:
-            self.pool.leave_queue(&self.waiter)
+        if self.has_waiter:  # it is in no queue: the finaliser came first
             kvp_waiter_destroy(&self.waiter)
 
     def __reduce__(self):
