@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import pytest
 from hypothesis import settings
@@ -136,6 +137,19 @@ def interrupt():
         return interrupts
 
     return run
+
+
+@pytest.fixture
+def until():
+    """Wait for what another thread does and nothing tells of: the function that does it."""
+
+    def wait(condition, patience=30):
+        end = time.monotonic() + patience
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.001)
+
+    return wait
 
 
 @pytest.fixture

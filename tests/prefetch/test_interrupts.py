@@ -1,7 +1,5 @@
 """Signals whose handlers raise, wherever the program is."""
 
-import time
-
 import pytest
 
 from kvpool import BlockPool
@@ -9,7 +7,7 @@ from kvpool import BlockPool
 
 # One may come in a finalizer, which has nobody to raise it to.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_signal_in_the_middle_of_a_prefetch_leaves_nothing_held(interrupt):
+def test_a_signal_in_the_middle_of_a_prefetch_leaves_nothing_held(interrupt, until):
     pool = BlockPool(32, 4)
     interrupts = interrupt(
         lambda: pool.prefetch([1, 2, 3], hold=0.001).cancel(),
@@ -19,9 +17,6 @@ def test_a_signal_in_the_middle_of_a_prefetch_leaves_nothing_held(interrupt):
     )
     assert interrupts > 100
     pool.prefetcher.cancel_all()
-    end = time.monotonic() + 30
-    while pool.outstanding() and time.monotonic() < end:  # without a GIL the timers may be behind
-        time.sleep(0.001)
-    assert pool.outstanding() == []
+    until(lambda: pool.outstanding() == [])  # without a GIL the timers may be behind
     assert pool.prefetcher.live == ()
     assert pool.prefetcher.statistics().held_blocks == 0

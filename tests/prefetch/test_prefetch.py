@@ -5,7 +5,6 @@ import gc
 import queue
 import random
 import threading
-import time
 import weakref
 
 import numpy as np
@@ -30,14 +29,6 @@ def pool():
 
 def cache(pool, hashes):
     pool.register_blocks(pool.allocate_blocks(len(hashes)), hashes).release()
-
-
-def until(condition):
-    """Wait for what another thread does: the expiry of a prefetch has nothing to wait on."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_what_is_cached_is_held_and_the_rest_is_reserved(pool):
@@ -86,7 +77,7 @@ def test_blocks_that_a_match_asks_for_were_useful_and_the_others_wasted(pool):
     assert (statistics.useful, statistics.wasted, statistics.accuracy) == (2, 2, 0.5)
 
 
-def test_what_nobody_asks_for_goes_when_its_time_is_over(pool):
+def test_what_nobody_asks_for_goes_when_its_time_is_over(pool, until):
     cache(pool, [1, 2])
     prefetch = pool.prefetch([1, 2, 3], hold=0.01)
     until(lambda: prefetch.is_over and pool.available_blocks == 32)
@@ -141,7 +132,7 @@ def test_a_loader_fills_blocks_and_they_can_be_matched(pool):
     assert pool.snapshot().has_parent.tolist() == [False, True, True, True, True]
 
 
-def test_what_a_loader_did_not_fill_goes_back(pool):
+def test_what_a_loader_did_not_fill_goes_back(pool, until):
     pool.prefetcher.loader = lambda blocks, hashes: 2
     prefetch = pool.prefetch([1, 2, 3])
     assert prefetch.wait(PATIENCE)
@@ -180,7 +171,7 @@ def test_a_loader_that_has_no_memory_for_the_next_job_goes_on(pool, monkeypatch)
         (SystemExit, SystemExit),
     ],
 )
-def test_a_loader_that_fails_loses_nothing_and_the_next_one_is_served(pool, monkeypatch, answer, error):
+def test_a_loader_that_fails_loses_nothing_and_the_next_one_is_served(pool, monkeypatch, answer, error, until):
     seen = []
     monkeypatch.setattr("sys.unraisablehook", lambda report: seen.append(report.exc_type))
 
@@ -201,7 +192,7 @@ def test_a_loader_that_fails_loses_nothing_and_the_next_one_is_served(pool, monk
     assert pool.contains([7]).all()
 
 
-def test_a_prefetch_cancelled_while_it_is_loaded_registers_nothing(pool):
+def test_a_prefetch_cancelled_while_it_is_loaded_registers_nothing(pool, until):
     entered, leave = threading.Event(), threading.Event()
 
     def load(blocks, hashes):
@@ -220,7 +211,7 @@ def test_a_prefetch_cancelled_while_it_is_loaded_registers_nothing(pool):
     assert not pool.contains([1, 2]).any()
 
 
-def test_what_is_loaded_too_late_is_cached_and_counts_as_wasted(pool):
+def test_what_is_loaded_too_late_is_cached_and_counts_as_wasted(pool, until):
     entered, leave = threading.Event(), threading.Event()
 
     def load(blocks, hashes):
@@ -269,7 +260,7 @@ def test_closing_the_pool_ends_what_is_held(pool):
     assert pool.available_blocks == 32
 
 
-def test_the_pool_goes_when_the_time_of_its_prefetches_is_over():
+def test_the_pool_goes_when_the_time_of_its_prefetches_is_over(until):
     pool = BlockPool(8, 4)
     pool.prefetcher.loader = lambda blocks, hashes: None
     pool.prefetch([1, 2], hold=0.01).wait(PATIENCE)
@@ -337,7 +328,7 @@ def test_coroutines_can_wait_for_the_loader(pool):
     asyncio.run(use())
 
 
-def test_a_wait_for_the_loader_that_is_cancelled_cancels_the_prefetch(pool):
+def test_a_wait_for_the_loader_that_is_cancelled_cancels_the_prefetch(pool, until):
     leave = threading.Event()
     pool.prefetcher.loader = lambda blocks, hashes: leave.wait(PATIENCE) and None
 
@@ -358,7 +349,7 @@ def test_a_wait_for_the_loader_that_is_cancelled_cancels_the_prefetch(pool):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_prefetches_beside_requests_lose_no_block(seed):
+def test_random_prefetches_beside_requests_lose_no_block(seed, until):
     dice = random.Random(seed)
     pool = BlockPool(64, 4)
     pool.prefetcher.max_blocks = 24
