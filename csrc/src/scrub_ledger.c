@@ -57,6 +57,10 @@ void kvp_scrub_ledger_clean(kvp_scrub_ledger *self, const int32_t *ids, uint64_t
     set_last(self, ids, n, KVP_SCRUB_CLEAN);
 }
 
+void kvp_scrub_ledger_forget(kvp_scrub_ledger *self, const int32_t *ids, uint64_t n) {
+    set_last(self, ids, n, KVP_SCRUB_UNKNOWN);
+}
+
 void kvp_scrub_blocks(const kvp_block_memory *memory, const int32_t *ids, uint64_t n) {
     uint64_t span = kvp_layout_span(&memory->layout), bytes = span * memory->layout.region_bytes;
     uint64_t regions = memory->layout.config.num_layers * memory->layout.config.outer_dim;

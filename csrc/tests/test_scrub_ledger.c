@@ -80,6 +80,19 @@ KVP_TEST(of_many_blocks_the_dirty_ones_are_listed_in_order) {
     end();
 }
 
+KVP_TEST(what_is_forgotten_is_filled_by_every_rule_but_never) {
+    const kvp_scrub_rule rules[] = {KVP_SCRUB_NEVER, KVP_SCRUB_NAMESPACES, KVP_SCRUB_FREE, KVP_SCRUB_ALLOCATE};
+    const int32_t some[] = {7, 1, 4};
+    for (int i = 0; i < 4; i++) {
+        begin(rules[i], true);
+        kvp_scrub_ledger_own(&ledger, some, 3, 2);
+        kvp_scrub_ledger_forget(&ledger, some, 2);
+        KVP_EXPECT(kvp_scrub_ledger_arriving(&ledger, some, 2, 2, NULL) == (rules[i] == KVP_SCRUB_NEVER ? 0 : 2));
+        KVP_EXPECT(!kvp_scrub_ledger_check(&ledger));
+        end();
+    }
+}
+
 KVP_TEST(filling_touches_no_byte_of_a_neighbour_or_a_gap) {
     for (int kind = 0; kind < 4; kind++)
         for (uint64_t alignment = 1; alignment <= 64; alignment *= 8) {
@@ -115,6 +128,7 @@ int main(void) {
     KVP_RUN(on_free_fills_what_is_given_back_and_what_was_emptied_otherwise);
     KVP_RUN(on_allocate_fills_for_the_same_namespace_too);
     KVP_RUN(of_many_blocks_the_dirty_ones_are_listed_in_order);
+    KVP_RUN(what_is_forgotten_is_filled_by_every_rule_but_never);
     KVP_RUN(filling_touches_no_byte_of_a_neighbour_or_a_gap);
     KVP_RUN(the_check_names_each_broken_invariant);
     return 0;

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from kvpool import AsyncBlockPool, BlockPool, SequenceBatch
+from kvpool import AsyncBlockPool, BlockPool, SequenceBatch, StaleHandle
 from kvpool.storage import FullyContiguous, HostStorage, LayerSeparate, LayoutConfig, NullStorage
 
 NUM_BLOCKS, BLOCK_SIZE = 16, 4
@@ -227,3 +227,123 @@ def test_a_device_is_filled_by_its_hook():
     with pool.allocate_blocks(3) as blocks:
         ids = blocks.ids.tolist()
     assert filled == ids
+
+
+@pytest.fixture
+def device_pool():
+    """A pool of a device, and a list of what its hook does: functions of the ids, one for each call, then nothing."""
+    config = LayoutConfig(NUM_BLOCKS, 2, 2, BLOCK_SIZE, 6, "uint8", 32)
+    device = NullStorage(FullyContiguous(config), device=(2, 0))
+    to_do, asked = [], []
+
+    def fill(storage, ids):
+        asked.extend(ids.tolist())
+        if to_do:
+            to_do.pop(0)(ids)
+
+    device.scrub_hook = fill
+    pool = BlockPool(NUM_BLOCKS, BLOCK_SIZE, storage=device, scrub="namespaces", max_namespaces=1)
+    pool.namespace("acme")
+    yield pool, to_do, asked
+    pool.check_invariants()
+    assert not to_do  # all of it was called
+    assert pool.available_blocks == NUM_BLOCKS
+    assert not pool.outstanding()
+
+
+def be_ill(ids):
+    raise RuntimeError("the device is ill")
+
+
+def grow(sequence):
+    sequence.append_tokens(range(2 * BLOCK_SIZE))
+
+
+def take_back(sequence):
+    sequence.truncate(BLOCK_SIZE + 1)
+
+
+def take_room(sequence):
+    sequence.reserve(2 * BLOCK_SIZE)
+
+
+def come_back(sequence):
+    sequence.preempt()
+    sequence.resume()
+
+
+def open_two(pool):
+    """Two sequences that share two blocks, the second of which is continued by one of them."""
+    sequence = open_for(pool, 2 * BLOCK_SIZE, "acme")
+    sequence.commit(2 * BLOCK_SIZE)
+    return sequence, open_for(pool, 2 * BLOCK_SIZE + 1, "acme")
+
+
+@pytest.mark.parametrize("change", [grow, take_back, take_room])
+def test_a_sequence_whose_blocks_could_not_be_filled_has_them_and_they_are_filled_next_time(device_pool, change):
+    pool, to_do, asked = device_pool
+    sequence, other = open_two(pool)
+    before = set(sequence.block_table.tolist())
+    to_do.append(be_ill)
+    with pytest.raises(RuntimeError, match="the device is ill"):
+        change(sequence)
+    pool.check_invariants()
+    unfilled = set(sequence.block_table.tolist()) - before
+    assert unfilled
+    assert sum(hold.blocks for hold in pool.outstanding()) == len(sequence.block_table) + len(other.block_table)
+    sequence.release()
+    other.release()
+    asked.clear()
+    with pool.allocate_blocks(NUM_BLOCKS, namespace="acme"):
+        assert unfilled <= set(asked)
+
+
+@pytest.mark.parametrize("call", [by_allocation, by_opening])
+def test_a_call_that_could_not_fill_blocks_has_given_them_back(device_pool, call):
+    pool, to_do, _ = device_pool
+    to_do.append(be_ill)
+    with pytest.raises(RuntimeError, match="the device is ill"):
+        call(pool, "acme")
+
+
+@pytest.mark.parametrize("change", [grow, take_back, take_room])
+def test_a_hook_may_release_the_sequence_that_it_fills_for(device_pool, change):
+    pool, to_do, _ = device_pool
+    sequence, other = open_two(pool)
+    to_do.append(lambda ids: sequence.release())
+    change(sequence)
+    assert sequence.released
+    other.release()
+
+
+def test_a_hook_may_release_the_sequence_that_is_resumed(device_pool):
+    pool, to_do, _ = device_pool
+    sequence, other = open_two(pool)
+    other.release()
+    sequence.append_tokens(range(3))
+    sequence.preempt()
+    with pool.allocate_blocks(NUM_BLOCKS):  # in another namespace, so that all must be filled
+        pass
+    to_do.append(lambda ids: sequence.release())
+    with pytest.raises(StaleHandle, match="released"):
+        sequence.resume()
+
+
+def test_a_hook_may_take_the_rows_away_that_it_fills_for(device_pool):
+    pool, to_do, asked = device_pool
+    batch = SequenceBatch(pool, 4, NUM_BLOCKS)
+    rows = [open_for(pool, BLOCK_SIZE, namespace) for namespace in ("acme", None, "acme")]
+    for sequence in rows:
+        batch.add(sequence)
+
+    def take_away(ids):
+        while len(batch):
+            batch.remove(0)
+        for sequence in rows:
+            sequence.release()
+
+    to_do.append(take_away)
+    asked.clear()
+    batch.append(np.arange(3))
+    assert len(batch) == 0
+    assert len(asked) == 3

@@ -54,6 +54,9 @@ void kvp_scrub_ledger_own(kvp_scrub_ledger *self, const int32_t *ids, uint64_t n
 /* They were filled. Cannot fail. */
 void kvp_scrub_ledger_clean(kvp_scrub_ledger *self, const int32_t *ids, uint64_t n);
 
+/* Anybody's bytes may be in them: nobody could tell whether they were filled. Cannot fail. */
+void kvp_scrub_ledger_forget(kvp_scrub_ledger *self, const int32_t *ids, uint64_t n);
+
 /* Fill the regions of the blocks with zeros, and nothing else. Cannot fail. */
 void kvp_scrub_blocks(const kvp_block_memory *memory, const int32_t *ids, uint64_t n);
 

@@ -96,15 +96,15 @@ cdef class BlockSequence(Handle):
 
     cdef int retrack(self) except -1:
         """Track a sequence that was tracked, after a change that stays even where no memory is left to tell of it."""
-        cdef bint is_tracked = False
-        if self.flight_key is not None:
-            try:
+        cdef bint is_tracked = self.flight_key is None
+        try:
+            if not is_tracked:
                 self.track()
                 is_tracked = True
-            except MemoryError:
-                pass
-            if not is_tracked:
-                self.untrack()
+        except MemoryError:
+            pass
+        if not is_tracked:
+            self.untrack()
 
     cdef int untrack(self) except -1:
         if self.flight_key is not None:
@@ -233,8 +233,7 @@ cdef class BlockSequence(Handle):
         cdef TokenBuffer tokens
         with cython.critical_section(self.pool):
             self.check_live()
-        now = self.pool.now()
-        tokens = as_token_buffer(token_ids)
+        now, tokens = self.pool.now(), as_token_buffer(token_ids)
         if self.pool.has_chooser:
             with cython.critical_section(self.pool):
                 self.check_live()
@@ -248,8 +247,8 @@ cdef class BlockSequence(Handle):
             if self.pool.append_written(&self.sequence, tokens.size, 0, now) != KVP_OK:
                 missing = kvp_sequence_missing(&self.sequence, self.sequence.num_tokens + tokens.size)
             else:
-                self.arrive(before)
                 self.retrack()
+                self.arrive(before)
         if missing:
             raise self.shortage(missing)
         self.pool.watch()
@@ -329,9 +328,9 @@ cdef class BlockSequence(Handle):
             is_short = self.pool.truncate_blocks(&self.sequence, kept, now, <int32_t *>PyBytes_AS_STRING(copy),
                                                  &count) != KVP_OK
             if not is_short:
+                self.retrack()  # before the storage's hook, which may do anything
                 if count and kvp_peek(self.pool.has_ledger):
                     self.pool.arrive(<int32_t *>PyBytes_AS_STRING(copy) + 1, 1, self.lease.space)
-                self.retrack()
         if is_short:
             raise self.shortage(1)
         return pairs if count else NO_PAIRS
@@ -422,6 +421,7 @@ cdef class BlockSequence(Handle):
                 missing = kvp_sequence_missing(&self.sequence, self.sequence.num_tokens)
             else:
                 self.arrive(self.lease.registered)
+                self.check_live()
                 self.track()
         if missing:
             raise self.shortage(missing)

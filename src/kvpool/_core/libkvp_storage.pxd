@@ -129,6 +129,7 @@ cdef extern from "kvp/scrub_ledger.h" nogil:
     uint64_t kvp_scrub_ledger_leaving(const kvp_scrub_ledger *self, const int32_t *ids, uint64_t n, int32_t *dirty)
     void kvp_scrub_ledger_own(kvp_scrub_ledger *self, const int32_t *ids, uint64_t n, uint8_t space)
     void kvp_scrub_ledger_clean(kvp_scrub_ledger *self, const int32_t *ids, uint64_t n)
+    void kvp_scrub_ledger_forget(kvp_scrub_ledger *self, const int32_t *ids, uint64_t n)
     void kvp_scrub_blocks(const kvp_block_memory *memory, const int32_t *ids, uint64_t n)
 
 

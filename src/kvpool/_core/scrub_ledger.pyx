@@ -11,8 +11,8 @@ from kvpool._core.block_memory cimport BlockMemory
 from kvpool._core.libkvp cimport KVP_OK
 from kvpool._core.libkvp_storage cimport (KVP_SCRUB_ALLOCATE, KVP_SCRUB_FREE, KVP_SCRUB_NAMESPACES, KVP_SCRUB_NEVER,
                                           kvp_layout_block_bytes, kvp_scrub_blocks, kvp_scrub_ledger_arriving,
-                                          kvp_scrub_ledger_clean, kvp_scrub_ledger_destroy, kvp_scrub_ledger_init,
-                                          kvp_scrub_ledger_leaving, kvp_scrub_ledger_own)
+                                          kvp_scrub_ledger_clean, kvp_scrub_ledger_destroy, kvp_scrub_ledger_forget,
+                                          kvp_scrub_ledger_init, kvp_scrub_ledger_leaving, kvp_scrub_ledger_own)
 from kvpool._core.status cimport raise_status
 
 cdef dict RULES = {
@@ -100,10 +100,16 @@ cdef class ScrubLedger:
             room = PyBytes_FromStringAndSize(NULL, 4 * count)
             dirty = <int32_t *>PyBytes_AS_STRING(room)
             kvp_scrub_ledger_arriving(&self.ledger, ids, n, space, dirty)
-            if self.hook is None:
-                fill(self.memory, dirty, count)
-            else:
-                self.hook(int32_array(room))
+            if self.hook is not None:
+                # It may do anything, for instance release the sequence that has the ids: all is marked before.
+                kvp_scrub_ledger_own(&self.ledger, ids, n, space)
+                try:
+                    self.hook(int32_array(room))
+                except BaseException:
+                    kvp_scrub_ledger_forget(&self.ledger, dirty, count)
+                    raise
+                return 0
+            fill(self.memory, dirty, count)
         kvp_scrub_ledger_own(&self.ledger, ids, n, space)
         return 0
 

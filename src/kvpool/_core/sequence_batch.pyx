@@ -2,7 +2,8 @@
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from kvpool._core.arguments cimport parse_int
 from kvpool._core.arrays cimport int32_array, writable_array
@@ -342,13 +343,30 @@ cdef class SequenceBatch:
 
     cdef int arrive(self, bytes counts) except -1:
         """What the rows have beyond these counts is new: fill with zeros those blocks that have bytes of others."""
-        cdef uint32_t row, before
+        cdef uint32_t row, before, rows = self.batch.num_rows, new = 0, end = 0, begin = 0
         cdef kvp_lease *lease
-        for row in range(self.batch.num_rows):
-            before = (<uint32_t *>PyBytes_AS_STRING(counts))[row]
+        cdef bytes space_room, id_room
+        cdef uint8_t *spaces
+        cdef int32_t *ids
+        for row in range(rows):
+            new += self.batch.rows[row].lease.count - (<uint32_t *>PyBytes_AS_STRING(counts))[row]
+        # Copies, since the storage's hook may do anything to the rows.
+        space_room = PyBytes_FromStringAndSize(NULL, new)
+        id_room = PyBytes_FromStringAndSize(NULL, 4 * <Py_ssize_t>new)
+        spaces = <uint8_t *>PyBytes_AS_STRING(space_room)
+        ids = <int32_t *>PyBytes_AS_STRING(id_room)
+        for row in range(rows):
             lease = self.batch.rows[row].lease
-            if lease.count > before:
-                self.pool.arrive(lease.ids + before, lease.count - before, lease.space)
+            before = (<uint32_t *>PyBytes_AS_STRING(counts))[row]
+            memcpy(ids + end, lease.ids + before, 4 * (lease.count - before))
+            memset(spaces + end, lease.space, lease.count - before)
+            end += lease.count - before
+        while begin < new:
+            end = begin + 1
+            while end < new and spaces[end] == spaces[begin]:
+                end += 1
+            self.pool.arrive(ids + begin, end - begin, spaces[begin])
+            begin = end
         return 0
 
     cdef uint64_t count_missing(self, const kvp_step *step):

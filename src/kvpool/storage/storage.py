@@ -43,7 +43,9 @@ class Storage:
         ``copy_hook(source, source_ids, destination, destination_ids)`` copies blocks for :func:`copy_blocks` where one
         of the storages is not of the host; ids are int32 arrays. The hook of `destination` is asked first.
     scrub_hook : callable, optional
-        ``scrub_hook(storage, ids)`` fills blocks with zeros where the storage is not of the host.
+        ``scrub_hook(storage, ids)`` fills blocks with zeros where the storage is not of the host. What it raises comes
+        out of the call that handed the blocks out. They count as not filled; a call that would have returned a handle
+        has given them back, and a sequence that grew or was truncated has them: its caller should release it.
 
     Notes
     -----
