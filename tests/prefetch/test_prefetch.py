@@ -160,6 +160,31 @@ def test_a_loader_that_has_no_memory_for_the_next_job_goes_on(pool, monkeypatch)
     assert seen == [MemoryError, MemoryError]
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_load_that_broke_off_gives_back_its_blocks_and_its_share(pool, monkeypatch, until, is_over):
+    seen, done = [], []
+    monkeypatch.setattr("sys.unraisablehook", lambda report: seen.append(report.exc_type))
+    loads = []
+
+    def load(blocks, hashes):
+        prefetch.add_done_callback(done.append)
+        if is_over:
+            prefetch.cancel()
+        loads.append(len(blocks))
+
+    def settle(*_):
+        raise MemoryError
+
+    pool.prefetcher.loader = load
+    monkeypatch.setattr(pool.prefetcher, "_settle", settle)
+    with pool.prefetcher._lock:  # so that the loader has the name
+        prefetch = pool.prefetch([7, 8])
+    assert prefetch.wait(PATIENCE)
+    until(lambda: seen == [MemoryError])
+    assert (loads, done, prefetch.is_over) == ([2], [prefetch], True)
+    assert (pool.prefetcher.statistics().held_blocks, pool.outstanding()) == (0, [])
+
+
 @pytest.mark.parametrize(
     ("answer", "error"),
     [

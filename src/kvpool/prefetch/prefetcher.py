@@ -316,6 +316,22 @@ class Prefetcher:
             held.release()  # its time was over meanwhile
         return callbacks
 
+    def _give_up(self, prefetch: Prefetch) -> None:
+        """End one whose load broke off, and tell who waits for it. In the loader's thread."""
+        with self._lock:
+            callbacks, prefetch._callbacks = prefetch._callbacks, []
+            is_left = prefetch._is_over and not prefetch._loaded.is_set()  # its blocks were left to the loader
+            prefetch._loaded.set()
+            if is_left:
+                self._held -= prefetch.num_reserved
+                self._wasted += prefetch.num_reserved
+                reserved, prefetch._reserved = prefetch._reserved, None
+                if reserved is not None:
+                    reserved.release()
+        prefetch.cancel()
+        for callback in callbacks:
+            call_or_report(callback, prefetch)
+
 
 def _parse_filled(answer: int | None, blocks: int) -> int:
     """Return how many blocks the loader says that it filled."""
@@ -343,18 +359,13 @@ def _load_all(jobs: queue.SimpleQueue[Prefetch | None]) -> None:
             prefetch._prefetcher._load(prefetch)
         except BaseException as error:  # no memory, above all: there may be some for the next
             with contextlib.suppress(MemoryError):  # nor to say so
-                _give_up(prefetch, error)
+                if prefetch is not None:
+                    prefetch._prefetcher._give_up(prefetch)
+                report_unraisable(without_frames(error), prefetch)
         finally:
             if prefetch is not None:
                 prefetch._prefetcher._loading.pop(id(prefetch), None)
         prefetch = None  # it keeps the pool, and may be the last to do so
-
-
-def _give_up(prefetch: Prefetch | None, error: BaseException) -> None:
-    if prefetch is not None:
-        prefetch._loaded.set()
-        prefetch.cancel()
-    report_unraisable(without_frames(error), prefetch)
 
 
 _prefetchers: weakref.WeakSet[Prefetcher] = weakref.WeakSet()
