@@ -27,7 +27,7 @@ CORE = ROOT / "src" / "kvpool" / "_core"
 
 # Folders of tests that call the core in every way that it has; the others look at it from further away.
 PYX_TESTS = ["core", "sequences", "hashing", "tokens", "views", "storage", "events", "persistence", "policies", "aio"]
-PYX_TESTS += ["prefetch", "progress", "pressure", "metrics"]
+PYX_TESTS += ["prefetch", "progress", "pressure", "metrics", "threads", "reference"]
 # A process that is killed, or may write little, leaves half of its counters behind: they cannot be read any more.
 PYX_LEFT_OUT = "not kill and not limit_on_the_size"
 NO_TOOLS = 3  # status
@@ -167,13 +167,13 @@ def findings_of_c(export, lines):
 def run_pyx_tests(work):
     """Install the package with counters, and run the tests of the parts that are close to it."""
     build = work / "build"
-    run(sys.executable, "-m", "pip", "install", "-q", "--force-reinstall", "--no-deps", ROOT, f"-Cbuild-dir={build}",
-        "-Ccmake.build-type=Debug", "-Ccmake.define.KVP_PYX_COVERAGE=ON",
-        "-Ccmake.define.KVP_LTO=OFF", "-Ccmake.define.CMAKE_C_FLAGS_DEBUG=-O0",
-        cwd=ROOT)  # fmt: skip
+    run(sys.executable, "-m", "pip", "install", "-q", f"{ROOT}[test]", "-Ccmake.build-type=Debug",
+        "-Ccmake.define.KVP_PYX_COVERAGE=ON", "-Ccmake.define.KVP_LTO=OFF", "-Ccmake.define.CMAKE_C_FLAGS_DEBUG=-O0",
+        cwd=ROOT, env={**os.environ, "SKBUILD_BUILD_DIR": str(build)})  # fmt: skip
     for counters in build.rglob("*.gcda"):
         counters.unlink()
-    run(sys.executable, "-m", "pytest", "-q", "-k", PYX_LEFT_OUT, *(f"tests/{name}" for name in PYX_TESTS), cwd=ROOT)
+    folders = [f"tests/{name}" for name in PYX_TESTS]
+    print(run(sys.executable, "-m", "pytest", "-q", "-k", PYX_LEFT_OUT, *folders, cwd=ROOT).splitlines()[-1])
 
 
 def findings_of_pyx(work):
