@@ -114,7 +114,10 @@ class Terminal:
 
     def end(self):
         """Return the exit code."""
-        code = self.process.wait(PATIENCE)
+        try:
+            code = self.process.wait(PATIENCE)
+        finally:
+            self.process.kill()  # one that does not end would go on writing
         self._reader.join(PATIENCE)
         os.close(self._main)
         return code
