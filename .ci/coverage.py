@@ -27,7 +27,7 @@ CORE = ROOT / "src" / "kvpool" / "_core"
 
 # Folders of tests that call the core in every way that it has; the others look at it from further away.
 PYX_TESTS = ["core", "sequences", "hashing", "tokens", "views", "storage", "events", "persistence", "policies", "aio"]
-PYX_TESTS += ["prefetch", "progress", "pressure", "metrics", "threads", "reference"]
+PYX_TESTS += ["prefetch", "progress", "pressure", "metrics", "security", "threads", "reference"]
 # A process that is killed, or may write little, leaves half of its counters behind: they cannot be read any more.
 PYX_LEFT_OUT = "not kill and not limit_on_the_size"
 NO_TOOLS = 3  # status
