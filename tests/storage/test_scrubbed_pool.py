@@ -267,11 +267,6 @@ def take_room(sequence):
     sequence.reserve(2 * BLOCK_SIZE)
 
 
-def come_back(sequence):
-    sequence.preempt()
-    sequence.resume()
-
-
 def open_two(pool):
     """Two sequences that share two blocks, the second of which is continued by one of them."""
     sequence = open_for(pool, 2 * BLOCK_SIZE, "acme")

@@ -6,9 +6,9 @@
  * Locking:   none, and not under the pool's lock: the entry of a block, like its bytes, belongs to who holds the block.
  * Errors:    kvp_scrub_ledger_init: KVP_NO_MEMORY.
  *
- * Who has been handed blocks asks which are dirty for its namespace, fills those, and then marks all as its own. Who is
- * about to give blocks back that will be empty does the same with kvp_scrub_ledger_leaving, and marks them as clean. So
- * a block that was not filled (a call was interrupted) is still known to be dirty.
+ * Who has been handed blocks asks which are dirty for its namespace, marks all as its own, fills the dirty ones, and
+ * forgets them if that failed. Who is about to give blocks back that will be empty asks kvp_scrub_ledger_leaving, fills
+ * those, and marks them as clean. So a block that was not filled is still known to be dirty.
  *
  * Invariants:
  *   last[id] = KVP_SCRUB_CLEAN: all bytes of the block are 0; KVP_SCRUB_UNKNOWN: anybody's; n in [1, 256]: only those of

@@ -95,22 +95,21 @@ cdef class ScrubLedger:
     cdef int arrive(self, const int32_t *ids, Py_ssize_t n, uint8_t space) except -1:
         cdef uint64_t count = kvp_scrub_ledger_arriving(&self.ledger, ids, n, space, NULL)
         cdef bytes room
-        cdef int32_t *dirty
+        cdef int32_t *dirty = NULL
         if count:
             room = PyBytes_FromStringAndSize(NULL, 4 * count)
             dirty = <int32_t *>PyBytes_AS_STRING(room)
             kvp_scrub_ledger_arriving(&self.ledger, ids, n, space, dirty)
-            if self.hook is not None:
-                # It may do anything, for instance release the sequence that has the ids: all is marked before.
-                kvp_scrub_ledger_own(&self.ledger, ids, n, space)
-                try:
-                    self.hook(int32_array(room))
-                except BaseException:
-                    kvp_scrub_ledger_forget(&self.ledger, dirty, count)
-                    raise
-                return 0
-            fill(self.memory, dirty, count)
+        # Before they are filled: meanwhile a hook may release the sequence that has the ids, as may another thread.
         kvp_scrub_ledger_own(&self.ledger, ids, n, space)
+        if count and self.hook is None:
+            fill(self.memory, dirty, count)
+        elif count:
+            try:
+                self.hook(int32_array(room))
+            except BaseException:
+                kvp_scrub_ledger_forget(&self.ledger, dirty, count)
+                raise
         return 0
 
     cdef void leave(self, const int32_t *ids, Py_ssize_t n) noexcept:
