@@ -173,7 +173,8 @@ def test_under_every_policy_the_same_blocks_are_registered(eviction, seed, path,
 
 @pytest.mark.parametrize("eviction", ["fifo", "lfu", "multi_lru", "s3fifo", "sieve", "slru"])
 def test_blocks_that_were_never_asked_for_go_in_the_same_order_under_other_policies(eviction, path, empty, store):
-    pool, loaded = empty(eviction=eviction), empty(eviction=eviction)
+    # Multi-LRU counts by a sketch with a counter for each block, under a secret of each pool: in 16 of them hashes met.
+    pool, loaded = (empty(num_blocks=4096, eviction=eviction) for _ in range(2))
     for first in range(1, 16, 3):
         store(pool, range(first, first + 3))
     pool.save_index(path)
