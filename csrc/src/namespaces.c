@@ -62,12 +62,12 @@ kvp_status kvp_namespaces_set(kvp_namespaces *self, int32_t space, int32_t floor
     return KVP_OK;
 }
 
-int32_t kvp_namespaces_wealthiest(const kvp_namespaces *self) {
+int32_t kvp_namespaces_wealthiest(const kvp_namespaces *self, const kvp_space_set *without) {
     int32_t found = -1, most = 0;
     for (int32_t space = 0; space < self->count; space++) {
         const kvp_quota *quota = &self->quotas[space];
         int32_t beyond = quota->held + quota->cached - quota->floor;
-        if (quota->cached > 0 && beyond > most) {
+        if (quota->cached > 0 && beyond > most && !kvp_space_set_has(without, space)) {
             found = space;
             most = beyond;
         }
@@ -77,7 +77,8 @@ int32_t kvp_namespaces_wealthiest(const kvp_namespaces *self) {
 
 int32_t kvp_namespaces_victim(const kvp_namespaces *self, int32_t space) {
     const kvp_quota *own = &self->quotas[space];
-    int32_t wealthiest = own->held + own->cached > own->cap ? space : kvp_namespaces_wealthiest(self);
+    static const kvp_space_set nobody;
+    int32_t wealthiest = own->held + own->cached > own->cap ? space : kvp_namespaces_wealthiest(self, &nobody);
     return wealthiest < 0 ? space : wealthiest;
 }
 

@@ -126,6 +126,10 @@ static int64_t cost_of(const kvp_block *rows, int32_t id) {
     return cost;
 }
 
+bool kvp_can_hold_lineage(const kvp_pool *self, int32_t id, int32_t space) {
+    return id == KVP_NO_BLOCK || cost_of(self->table.rows, id) <= kvp_namespaces_room(self->namespaces, space);
+}
+
 static void mark(kvp_block *rows, int32_t id, uint32_t from, uint32_t to) {
     for (; id != KVP_NO_BLOCK && rows[id].refs == from; id = kvp_block_parent(&rows[id]))
         rows[id].refs = to;

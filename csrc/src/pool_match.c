@@ -4,14 +4,14 @@
 
 void kvp_notice_hits_of_extras(kvp_pool *self, const int32_t *ids, uint32_t n) {
     for (uint32_t i = 0; KVP_UNLIKELY(self->protection.count > 0) && i < n; i++) {
-        if (ids[i] == KVP_NO_BLOCK || self->table.rows[ids[i]].level != KVP_PROTECTED_LEVEL)
+        if (ids[i] == KVP_NO_BLOCK || !kvp_protection_has(&self->protection, ids[i]))
             continue;
         const kvp_block *row = &self->table.rows[ids[i]];
-        bool is_in_list = row->refs == 0 && !kvp_block_is_parked(row);
-        if (is_in_list)
+        bool is_spared = row->level == KVP_PROTECTED_LEVEL && row->refs == 0 && !kvp_block_is_parked(row);
+        if (is_spared)
             kvp_eviction_remove(kvp_order_of(self, ids[i]), ids[i]);
         kvp_end_protection(self, ids[i]);
-        if (is_in_list)
+        if (is_spared)
             kvp_eviction_add(kvp_order_of(self, ids[i]), ids[i]);
     }
     for (uint32_t i = 0; KVP_UNLIKELY(self->facts != NULL) && i < n; i++) {

@@ -137,6 +137,18 @@ void kvp_admit_extras(kvp_pool *self, int32_t id, int32_t parent, uint64_t check
     self->facts[id] = (kvp_block_facts){.last_access = self->now, .reuse_count = 0, .position = position};
 }
 
+/* A cached block is about to be held by a namespace that has no room for what it continues: it continues nothing any
+ * more. Else a single block could hold as many as there are. */
+__attribute__((noinline, cold)) static void leave_parent(kvp_pool *self, int32_t id) {
+    kvp_block *rows = self->table.rows;
+    int32_t parent = kvp_block_parent(&rows[id]);
+    if (rows[id].refs > 0 || kvp_can_hold_lineage(self, parent, self->namespaces->of[id]))
+        return;
+    rows[id].lineage = KVP_ROOT;
+    if (--rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
+        kvp_eviction_add_next(kvp_order_of(self, parent), parent);
+}
+
 bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain) {
     kvp_block *rows = self->table.rows;
     int32_t id = ids[i], before = i > 0 ? ids[i - 1] : KVP_NO_BLOCK;
@@ -146,6 +158,8 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
         first = kvp_hash_index_find_placed(&self->index, enrolment->hash, enrolment->place);
     bool is_duplicate = first != KVP_NO_BLOCK;
     if (is_duplicate && !self->copies) {
+        if (KVP_UNLIKELY(self->namespaces != NULL))
+            leave_parent(self, first);
         bool continues = i > 0 && rows[first].lineage == before + KVP_PARENT_BASE;
         kvp_acquire(self, first);
         if (*is_chain && continues)
@@ -160,8 +174,9 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
     }
     int32_t parent = enrolment->parent;
     if (KVP_UNLIKELY(self->namespaces != NULL) && parent != KVP_NO_BLOCK &&
-        self->namespaces->of[parent] != self->namespaces->of[id])
-        parent = KVP_NO_BLOCK; /* its hold would count as its namespace's */
+        (self->namespaces->of[parent] != self->namespaces->of[id] ||
+         !kvp_can_hold_lineage(self, parent, self->namespaces->of[id])))
+        parent = KVP_NO_BLOCK; /* its hold would count as its namespace's, or be more than this one can have */
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
     if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, enrolment->hash))
         kvp_reuse_sampler_store(self->sampler, enrolment->hash, self->now);

@@ -56,6 +56,21 @@ kvp_status kvp_pool_pin(kvp_pool *self, const uint64_t *hashes, uint32_t n, int3
     return KVP_OK;
 }
 
+/* Spared blocks of this order that are protected no more: their turn had come, so they go next, in the order in which
+ * they were spared. */
+static void end_sparing(kvp_pool *self, kvp_eviction *order) {
+    kvp_block *rows = self->table.rows;
+    int32_t end = order->buckets.first_end + KVP_PROTECTED_LEVEL, before;
+    for (int32_t id = rows[end].prev; id != end; id = before) {
+        before = rows[id].prev;
+        if (kvp_protection_has(&self->protection, id))
+            continue;
+        kvp_priority_buckets_remove(&order->buckets, id);
+        rows[id].level = kvp_level_of(self, id) & 0x7F;
+        kvp_eviction_add_next(order, id);
+    }
+}
+
 void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *lengths, uint32_t num_prompts,
                       int32_t *ids) {
     kvp_block *rows = self->table.rows;
@@ -74,30 +89,31 @@ void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *le
     }
     int32_t end = kvp_protection_end(&self->protection, &dropped);
     kvp_update_extras(self);
-    for (int32_t i = end; i < end + dropped; i++) {
-        int32_t id = self->protection.ids[i];
-        if (rows[id].level != KVP_PROTECTED_LEVEL)
-            continue;
-        /* Its turn had come when it was spared: now it goes next. */
-        bool is_in_list = rows[id].refs == 0 && !kvp_block_is_parked(&rows[id]);
-        if (is_in_list)
-            kvp_priority_buckets_remove(&kvp_order_of(self, id)->buckets, id);
-        rows[id].level = kvp_level_of(self, id) & 0x7F;
-        if (is_in_list)
-            kvp_eviction_add_next(kvp_order_of(self, id), id);
-    }
+    for (int32_t space = 0; dropped > 0 && space < (self->namespaces ? self->namespaces->count : 1); space++)
+        end_sparing(self, kvp_order_of_space(self, space));
+    for (int32_t i = end; i < end + dropped; i++) /* those that are in no list */
+        if (rows[self->protection.ids[i]].level == KVP_PROTECTED_LEVEL)
+            rows[self->protection.ids[i]].level = kvp_level_of(self, self->protection.ids[i]) & 0x7F;
 }
 
 uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
                         kvp_identity *evicted) {
+    kvp_space_set passed_over = {{0}}; /* namespaces that have none that may go */
     uint32_t count = 0;
     kvp_pool_see_time(self, now);
-    kvp_prepare_to_evict(self);
+    if (n > 0)
+        kvp_prepare_to_evict(self);
     while (count < n) {
-        int32_t space = self->namespaces ? kvp_namespaces_wealthiest(self->namespaces) : 0;
-        int32_t id = space < 0 ? KVP_NO_BLOCK : kvp_evict(self, kvp_order_of_space(self, space), reason, highest);
-        if (id == KVP_NO_BLOCK)
+        int32_t space = self->namespaces ? kvp_namespaces_wealthiest(self->namespaces, &passed_over) : 0;
+        if (space < 0)
             break;
+        int32_t id = kvp_evict(self, kvp_order_of_space(self, space), reason, highest);
+        if (id == KVP_NO_BLOCK && !self->namespaces)
+            break;
+        if (id == KVP_NO_BLOCK) {
+            kvp_space_set_add(&passed_over, space);
+            continue;
+        }
         evicted[count++] = (kvp_identity){self->table.rows[id].hash, id};
         kvp_free_list_push(&self->empty, id);
     }
@@ -109,7 +125,8 @@ uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason
 
 void kvp_evict_beyond_cap(kvp_pool *self, int32_t space) {
     const kvp_quota *quota = &self->namespaces->quotas[space];
-    kvp_prepare_to_evict(self);
+    if (quota->cached > 0 && quota->held + quota->cached > quota->cap)
+        kvp_prepare_to_evict(self);
     while (quota->cached > 0 && quota->held + quota->cached > quota->cap) {
         int32_t id = kvp_evict(self, kvp_order_of_space(self, space), KVP_REASON_PRESSURE, KVP_PROTECTED_LEVEL);
         KVP_ASSERT(id != KVP_NO_BLOCK);

@@ -263,6 +263,10 @@ void kvp_prepare_to_evict(kvp_pool *self);
 /* Make entries KVP_NO_BLOCK whose blocks are another namespace's, or more than it can hold; returns how many stay. */
 uint32_t kvp_leave_out_forbidden(const kvp_pool *self, int32_t space, int32_t *ids, uint32_t n);
 
+/* Whether the namespace has room for the block and its ancestors, as far as they are cached; it has for KVP_NO_BLOCK.
+ * In a pool that has namespaces. */
+bool kvp_can_hold_lineage(const kvp_pool *self, int32_t id, int32_t space);
+
 /* Give back what the lease of a view holds. KVP_OK, or KVP_CORRUPT when a block had no reference to give back. */
 kvp_status kvp_release_view(kvp_pool *self, const kvp_lease *lease);
 

@@ -64,24 +64,45 @@ KVP_TEST(more_floors_than_blocks_are_refused) {
     end();
 }
 
+static const kvp_space_set nobody;
+
+KVP_TEST(the_next_is_found_among_the_others) {
+    kvp_space_set without = {{0}};
+    begin(20, 4);
+    KVP_EXPECT(kvp_namespaces_set(&spaces, 1, 0, 20) == KVP_OK && kvp_namespaces_set(&spaces, 2, 0, 20) == KVP_OK);
+    cache(0, 3);
+    cache(1, 5);
+    cache(2, 4);
+    for (int32_t i = 0; i < 3; i++) {
+        int32_t expected[] = {1, 2, 0};
+        KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &without) == expected[i]);
+        kvp_space_set_add(&without, expected[i]);
+        KVP_EXPECT(kvp_space_set_has(&without, expected[i]) && !kvp_space_set_has(&without, 3));
+    }
+    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &without) == -1);
+    kvp_space_set_add(&without, KVP_MAX_NAMESPACES - 1);
+    KVP_EXPECT(kvp_space_set_has(&without, 255) && !kvp_space_set_has(&without, 254));
+    end();
+}
+
 KVP_TEST(who_is_furthest_beyond_its_floor_goes_first) {
     begin(20, 4);
     KVP_EXPECT(kvp_namespaces_set(&spaces, 1, 5, 20) == KVP_OK && kvp_namespaces_set(&spaces, 2, 0, 4) == KVP_OK);
-    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces) == -1 && kvp_namespaces_victim(&spaces, 1) == 1);
+    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &nobody) == -1 && kvp_namespaces_victim(&spaces, 1) == 1);
     cache(1, 7);
-    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces) == 1);
+    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &nobody) == 1);
     cache(0, 3);
-    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces) == 0 && kvp_namespaces_victim(&spaces, 1) == 0);
+    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &nobody) == 0 && kvp_namespaces_victim(&spaces, 1) == 0);
     cache(2, 4);
-    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces) == 2 && kvp_namespaces_victim(&spaces, 0) == 2);
+    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &nobody) == 2 && kvp_namespaces_victim(&spaces, 0) == 2);
     cache(0, 4);
     kvp_namespaces_hold(&spaces, 2, 1); /* beyond its cap: its own, although another is further beyond its floor */
-    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces) == 0 && kvp_namespaces_victim(&spaces, 2) == 2);
+    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &nobody) == 0 && kvp_namespaces_victim(&spaces, 2) == 2);
     cache(0, -7);
     cache(1, -2);
     kvp_namespaces_hold(&spaces, 0, 9); /* it has nothing cached */
     cache(2, -4);
-    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces) == -1);
+    KVP_EXPECT(kvp_namespaces_wealthiest(&spaces, &nobody) == -1);
     end();
 }
 
@@ -118,6 +139,7 @@ int main(void) {
     KVP_RUN(a_floor_is_kept_from_the_others);
     KVP_RUN(a_cap_bounds_what_is_held);
     KVP_RUN(more_floors_than_blocks_are_refused);
+    KVP_RUN(the_next_is_found_among_the_others);
     KVP_RUN(who_is_furthest_beyond_its_floor_goes_first);
     KVP_RUN(cleared_namespaces_keep_their_quotas);
     KVP_RUN(what_is_broken_is_named);

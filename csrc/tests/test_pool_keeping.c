@@ -111,6 +111,49 @@ KVP_TEST(a_spared_block_that_is_matched_has_its_level_again) {
     end();
 }
 
+KVP_TEST(a_protected_block_that_is_matched_before_its_turn_is_protected_no_more) {
+    begin(4);
+    release(FILL(1));
+    release(FILL(2));
+    PROTECT(1);
+    release(MATCH(1));
+    KVP_EXPECT(!kvp_protection_has(&pool.protection, id_of(1)));
+    release(FILL(3));
+    EXPECT_ORDER(2, 1, 3);
+    end();
+}
+
+KVP_TEST(what_was_spared_comes_back_in_the_order_of_its_turns) {
+    begin(6);
+    for (uint64_t hash = 1; hash <= 5; hash++)
+        release(FILL(hash));
+    release(MATCH(2));
+    RETAIN(50, KVP_NO_EXPIRY, 1);
+    protect_n(HASHES(5, 2, 1, 4), (const uint32_t[]){1, 1, 1, 1}, 4);
+    release(allocate(2)); /* 3, whose turn comes first, is enough */
+    KVP_EXPECT(!is_known(3) && pool.table.rows[id_of(4)].level == KVP_DEFAULT_LEVEL);
+    release(allocate(3)); /* none but protected ones: 4, 5, 2 and 1 are spared, then 4 goes */
+    EXPECT_EVICTED(4);
+    protect_n(HASHES(5), (const uint32_t[]){1}, 1);
+    release(allocate(4));
+    EXPECT_EVICTED(2); /* which had been spared before 1, and has a lower level */
+    protect_n(NULL, NULL, 0);
+    EXPECT_ORDER(5, 1);
+    end();
+}
+
+KVP_TEST(spared_blocks_of_a_level_come_back_oldest_first) {
+    begin(5);
+    for (uint64_t hash = 1; hash <= 4; hash++)
+        release(FILL(hash));
+    protect_n(HASHES(3, 1, 2), (const uint32_t[]){1, 1, 1}, 3);
+    release(allocate(2));
+    EXPECT_EVICTED(4);
+    protect_n(NULL, NULL, 0);
+    EXPECT_ORDER(1, 2, 3);
+    end();
+}
+
 KVP_TEST(the_level_of_a_spared_block_can_be_changed_meanwhile) {
     begin(3);
     release(FILL(1));
@@ -165,6 +208,18 @@ KVP_TEST(evicting_ahead_goes_by_the_order_up_to_a_level) {
 }
 
 static kvp_candidate told[8];
+
+KVP_TEST(nothing_expires_before_a_block_must_go) {
+    kvp_identity gone[1];
+    begin(4);
+    release(FILL(1));
+    RETAIN(50, 5, 1);
+    now = 5;
+    KVP_EXPECT(evict_ahead(0, KVP_PROTECTED_LEVEL, KVP_REASON_CAPACITY, gone) == 0 && pool.now == 5);
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == 50);
+    KVP_EXPECT(evict_ahead(1, 40, KVP_REASON_CAPACITY, gone) == 1 && gone[0].hash == 1);
+    end();
+}
 
 KVP_TEST(candidates_are_told_in_their_order_with_what_is_known_of_them) {
     begin_with_facts(8);
@@ -242,9 +297,13 @@ int main(void) {
     KVP_RUN(protected_prefixes_go_when_there_are_no_others);
     KVP_RUN(what_was_spared_goes_next_when_it_is_protected_no_more);
     KVP_RUN(a_spared_block_that_is_matched_has_its_level_again);
+    KVP_RUN(a_protected_block_that_is_matched_before_its_turn_is_protected_no_more);
+    KVP_RUN(what_was_spared_comes_back_in_the_order_of_its_turns);
+    KVP_RUN(spared_blocks_of_a_level_come_back_oldest_first);
     KVP_RUN(the_level_of_a_spared_block_can_be_changed_meanwhile);
     KVP_RUN(a_spared_block_that_is_held_is_not_put_in_a_list);
     KVP_RUN(evicting_ahead_goes_by_the_order_up_to_a_level);
+    KVP_RUN(nothing_expires_before_a_block_must_go);
     KVP_RUN(candidates_are_told_in_their_order_with_what_is_known_of_them);
     KVP_RUN(what_is_preferred_goes_first_and_the_rest_comes_back_in_front);
     KVP_RUN(a_preferred_block_that_was_held_meanwhile_has_its_level_again);

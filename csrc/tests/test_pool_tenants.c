@@ -204,6 +204,76 @@ KVP_TEST(evicting_ahead_takes_from_who_is_furthest_beyond_its_floor) {
     end();
 }
 
+KVP_TEST(who_has_nothing_that_may_go_is_passed_over) {
+    kvp_identity gone[8];
+    begin_spaces(12, KVP_POLICY_LRU);
+    release(FILL_IN(ONE, 1, 2, 3, 4));
+    release(FILL_IN(TWO, 5, 6, 7));
+    release(FILL_IN(0, 8));
+    KVP_EXPECT(kvp_pool_retain(&pool, HASHES(1, 2, 3, 4), 4, 80, KVP_NO_EXPIRY, now) == 4);
+    KVP_EXPECT(kvp_pool_evict(&pool, 12, KVP_DEFAULT_LEVEL, KVP_REASON_PRESSURE, now, gone) == 4);
+    expect_sound();
+    expect_quota(ONE, 0, 4);
+    expect_quota(TWO, 0, 0);
+    expect_quota(0, 0, 0);
+    end();
+}
+
+KVP_TEST(a_cap_that_evicts_nothing_lets_nothing_expire) {
+    begin_spaces(8, KVP_POLICY_LRU);
+    release(FILL_IN(ONE, 1, 2));
+    KVP_EXPECT(kvp_pool_retain(&pool, HASHES(2), 1, 80, 5, now) == 1);
+    now = 5;
+    int32_t id = kvp_hash_index_find(&pool.index, 2);
+    KVP_EXPECT(kvp_pool_set_quota(&pool, ONE, 0, 2, now) == KVP_OK && pool.table.rows[id].level == 80);
+    KVP_EXPECT(kvp_pool_set_quota(&pool, ONE, 0, 1, now) == KVP_OK && !kvp_block_is_registered(&pool.table.rows[id]));
+    expect_quota(ONE, 0, 1);
+    end();
+}
+
+/* Else one block that continues a long prompt would hold all of it, whatever others were promised. */
+KVP_TEST(a_block_continues_no_more_than_its_namespace_can_hold) {
+    begin_spaces(10, KVP_POLICY_LRU);
+    release(FILL_IN(ONE, 1, 2, 3, 4));
+    kvp_lease *fresh = take(ONE, 2), *more;
+    KVP_EXPECT(kvp_pool_set_quota(&pool, TWO, 5, 10, now) == KVP_OK);
+    KVP_EXPECT(kvp_pool_room(&pool, ONE) == 3);
+    kvp_lease *child = register_with(fresh, below(HASHES(5, 6), 4)); /* 4, 3, 2 and 1 were one too many */
+    expect_quota(ONE, 2, 4);
+    KVP_EXPECT(kvp_block_parent(&pool.table.rows[child->ids[0]]) == KVP_NO_BLOCK);
+    KVP_EXPECT(kvp_block_parent(&pool.table.rows[child->ids[1]]) == child->ids[0]);
+    fresh = take(ONE, 1);
+    more = register_with(fresh, below(HASHES(7), 2));
+    expect_quota(ONE, 5, 2);
+    KVP_EXPECT(kvp_pool_room(&pool, ONE) == 0 && (fresh = take(TWO, 5)) != NULL);
+    release(child);
+    release(more);
+    release(fresh);
+    end();
+}
+
+KVP_TEST(a_duplicate_holds_no_more_than_its_namespace_can_hold) {
+    begin_spaces(10, KVP_POLICY_LRU);
+    release(FILL_IN(ONE, 1, 2, 3));
+    release(FILL_IN(ONE, 9));
+    KVP_EXPECT(kvp_pool_retain(&pool, HASHES(1, 2), 2, 10, KVP_NO_EXPIRY, now) == 2);
+    KVP_EXPECT(kvp_pool_retain(&pool, HASHES(9), 1, 20, KVP_NO_EXPIRY, now) == 1);
+    release(take(ONE, 7)); /* 1 and 2 are set aside for 3, and 9 goes */
+    EXPECT_EVICTED(9);
+    int32_t two = kvp_hash_index_find(&pool.index, 2), three = kvp_hash_index_find(&pool.index, 3);
+    KVP_EXPECT(kvp_block_is_parked(&pool.table.rows[two]) && kvp_block_parent(&pool.table.rows[three]) == two);
+    kvp_lease *fresh = take(ONE, 1);
+    KVP_EXPECT(kvp_pool_set_quota(&pool, TWO, 8, 10, now) == KVP_OK && kvp_pool_room(&pool, ONE) == 1);
+    kvp_lease *held = register_with(fresh, of(HASHES(3)));
+    KVP_EXPECT(held->ids[0] == three && kvp_block_parent(&pool.table.rows[three]) == KVP_NO_BLOCK);
+    expect_quota(ONE, 1, 2);
+    KVP_EXPECT(!kvp_block_is_parked(&pool.table.rows[two]) && kvp_pool_room(&pool, ONE) == 1);
+    release(held);
+    KVP_EXPECT(kvp_pool_set_quota(&pool, TWO, 0, 10, now) == KVP_OK);
+    EXPECT_ORDER(2, 1, 3);
+    end();
+}
+
 /* Calls of three tenants at random: whoever has room is served, and nobody is given what is another's. */
 static void history(unsigned long long *state) {
     enum { BLOCKS = 24, LEASES = 12 };
@@ -268,6 +338,10 @@ int main(void) {
     KVP_RUN(what_is_found_is_held_as_far_as_the_cap_goes);
     KVP_RUN(a_floor_of_others_bounds_what_is_held_as_a_cap_does);
     KVP_RUN(evicting_ahead_takes_from_who_is_furthest_beyond_its_floor);
+    KVP_RUN(who_has_nothing_that_may_go_is_passed_over);
+    KVP_RUN(a_cap_that_evicts_nothing_lets_nothing_expire);
+    KVP_RUN(a_block_continues_no_more_than_its_namespace_can_hold);
+    KVP_RUN(a_duplicate_holds_no_more_than_its_namespace_can_hold);
     KVP_RUN(no_history_gives_a_tenant_what_is_anothers);
     return 0;
 }

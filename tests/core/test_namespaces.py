@@ -202,6 +202,44 @@ def test_eviction_on_request_leaves_floors_alone():
     pool.check_invariants()
 
 
+def test_an_aggressive_eviction_passes_over_who_has_only_what_it_retains():
+    pool = pool_of(12)
+    acme = pool.namespace("acme")
+    fill(pool, acme, range(6))
+    fill(pool, None, range(10, 13))
+    pool.retain(range(6), priority=80)
+    assert sorted(pool.trigger_eviction(EvictionMode.AGGRESSIVE).sequence_hashes.tolist()) == [10, 11, 12]
+    assert acme.cached_blocks == 6
+
+
+@pytest.mark.parametrize("duplicates", ["share", "keep"])
+@pytest.mark.parametrize("how", ["parent", "hint", "duplicate"])
+def test_nobody_holds_anothers_floor_by_continuing_a_long_prompt(duplicates, how):
+    pool = pool_of(100, duplicates=duplicates)
+    flood = pool.namespace("flood")
+    pool.register_blocks(pool.allocate_blocks(95, namespace=flood), range(1, 96)).release()
+    if how == "hint":
+        assert len(pool.match_sequence_hashes(range(1, 97), namespace=flood)) == 95
+    quiet = pool.namespace("quiet", floor=60)
+    mine = pool.allocate_blocks(1, namespace=flood)
+    mine = pool.register_blocks(mine, [95 if how == "duplicate" else 96], parent=95 if how == "parent" else None)
+    pool.check_invariants()
+    assert flood.held_blocks == 1
+    assert len(pool.allocate_blocks(60, namespace=quiet)) == 60
+    mine.release()
+    pool.check_invariants()
+
+
+def test_a_shortage_is_told_of_the_namespace_even_when_the_pool_is_too_small():
+    pool = pool_of(10)
+    acme = pool.namespace("acme", cap=3)
+    with pytest.raises(NotEnoughBlocksAvailable, match="requested 11 blocks, but 3 are available") as error:
+        pool.allocate_blocks(11, namespace=acme)
+    assert error.value.available == 3
+    with pytest.raises(ValueError, match="namespace = 'beta' is not one of the pool's"):
+        pool.allocate_blocks(11, namespace="beta")
+
+
 def test_a_batch_refuses_the_rows_of_those_who_have_no_room():
     pool = pool_of(12, block_size=2)
     small, large = pool.namespace("small", cap=2), pool.namespace("large", floor=8)

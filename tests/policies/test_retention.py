@@ -245,6 +245,33 @@ def test_a_protected_block_that_is_matched_is_an_ordinary_one_again(eviction):
     pool.check_invariants()
 
 
+def test_protection_ends_with_a_match_before_its_turn():
+    pool = filled(4, [1, 2])
+    pool.protect([[1]])
+    pool.match_sequence_hashes([1]).release()
+    pool.register_blocks(pool.allocate_blocks(1), [3]).release()
+    assert evicted_by(pool, 3) == [2, 1]
+    assert pool.contains([3]).all()
+
+
+def test_spared_blocks_go_in_the_order_of_their_turns_when_protection_ends(eviction):
+    pool = filled(6, [1, 2, 3, 4, 5], eviction=eviction)
+    pool.retain([1, 2, 3, 4], priority=20)
+    pool.protect([[4], [3], [1], [2]])
+    assert evicted_by(pool, 2) == [5]
+    pool.protect([])
+    assert evicted_by(pool, 6) == [1, 2, 3, 4]
+    pool.check_invariants()
+
+
+def test_a_pin_of_nothing_was_not_released():
+    pool = filled(3, [1, 2, 3])
+    pin = pool.pin([7])
+    assert (len(pin), pin.released) == (0, False)
+    pin.release()
+    assert not pin.released
+
+
 def test_a_protected_block_can_be_retained_and_demoted():
     pool = filled(3, [1, 2, 3])
     pool.protect([[1]])

@@ -30,6 +30,11 @@ typedef struct kvp_quota {
     int32_t held, cached;
 } kvp_quota;
 
+/* Some of the namespaces. */
+typedef struct kvp_space_set {
+    uint64_t words[KVP_MAX_NAMESPACES / 64];
+} kvp_space_set;
+
 typedef struct kvp_namespaces {
     kvp_eviction *orders; /* owned; of namespaces 1, 2, ... */
     kvp_quota *quotas;    /* owned; by namespace */
@@ -59,11 +64,19 @@ kvp_status kvp_namespaces_set(kvp_namespaces *self, int32_t space, int32_t floor
  * that of the one that is furthest beyond its floor; its own when nobody is. */
 int32_t kvp_namespaces_victim(const kvp_namespaces *self, int32_t space);
 
-/* The one with cached blocks that is furthest beyond its floor, or -1 when none is. */
-int32_t kvp_namespaces_wealthiest(const kvp_namespaces *self);
+/* The one with cached blocks that is furthest beyond its floor, of all but those in the set; -1 when none is. */
+int32_t kvp_namespaces_wealthiest(const kvp_namespaces *self, const kvp_space_set *without);
 
 /* NULL, or the broken invariant, but for the counts, which kvp_pool_check makes. */
 const char *kvp_namespaces_check(const kvp_namespaces *self);
+
+static inline bool kvp_space_set_has(const kvp_space_set *self, int32_t space) {
+    return self->words[space / 64] >> (space % 64) & 1;
+}
+
+static inline void kvp_space_set_add(kvp_space_set *self, int32_t space) {
+    self->words[space / 64] |= UINT64_C(1) << (space % 64);
+}
 
 static inline int64_t kvp_namespaces_promise(const kvp_quota *quota) {
     return quota->floor > quota->held ? quota->floor : quota->held;

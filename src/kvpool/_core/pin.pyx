@@ -40,7 +40,7 @@ cdef class Pin(Handle):
     @property
     def released(self):
         """Whether the blocks were unpinned."""
-        return self.lease == NULL or not kvp_lease_guess_live(self.lease)
+        return self.lease != NULL and not kvp_lease_guess_live(self.lease) and bool((self.ids >= 0).any())
 
 
 cdef Pin new_pin(PoolCore pool, object owner):

@@ -190,12 +190,12 @@ cdef class BlockPool(PoolPersistence):
         cdef bytes evicted = None
         if type(n) is int:
             count = PyLong_AsLongLongAndOverflow(n, &overflow)
+        space = self.space_of(namespace)
         if type(n) is not int or overflow or not 0 <= count <= self.num_blocks:
             n = parse_int(n, "n", 0, None)
             if n > self.num_blocks:
-                raise self.shortage(n, False)  # no waiting would help
+                raise self.shortage(n, False, space)  # no waiting would help
             count = n
-        space = self.space_of(namespace)
         patience = 0 if timeout is None else parse_seconds(timeout, "timeout", True)
         if count == 0:
             return new_mutable_blocks(self, 0, owner)
