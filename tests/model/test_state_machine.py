@@ -10,6 +10,9 @@ from kvpool.testing.side_by_side import SideBySide
 UNIVERSE = (0, 1, 2, 3, 64, 65, 66, 2**64 - 1)
 HASHES = st.lists(st.sampled_from(UNIVERSE), max_size=5).map(tuple)
 PICKS = st.integers(0, 63)
+PRIORITIES = st.none() | st.sampled_from([0, 34, 35, 36, 100])
+TTLS = st.none() | st.sampled_from([0.25, 1.0])
+SPACES = st.integers(0, 2)
 BOUNDS = st.none() | st.integers(-4, 4)
 
 
@@ -21,9 +24,15 @@ class PoolAndModel(RuleBasedStateMachine):
         self.side = None
         self.used = 0
 
-    @initialize(num_blocks=st.integers(1, 8), duplicates=st.sampled_from(["share", "keep"]))
-    def make(self, num_blocks, duplicates):
-        self.side = SideBySide(History(num_blocks, duplicates, universe=UNIVERSE))
+    @initialize(
+        num_blocks=st.integers(1, 8),
+        duplicates=st.sampled_from(["share", "keep"]),
+        namespaces=st.just(()) | st.lists(st.tuples(st.integers(0, 2), st.integers(2, 8)), max_size=2),
+    )
+    def make(self, num_blocks, duplicates, namespaces):
+        share = num_blocks // 2
+        quotas = tuple((min(floor, share), min(cap, num_blocks)) for floor, cap in namespaces)
+        self.side = SideBySide(History(num_blocks, duplicates, universe=UNIVERSE, namespaces=quotas))
 
     def teardown(self):
         if self.side is not None:
@@ -46,17 +55,17 @@ class PoolAndModel(RuleBasedStateMachine):
     def has(self, *kinds):
         return any(slot.kind in kinds for slot in self.side.slots.values())
 
-    @rule(n=st.integers(0, 9))
-    def allocate(self, n):
-        self.do("allocate", self.new(), n)
+    @rule(n=st.integers(0, 9), space=SPACES)
+    def allocate(self, n, space):
+        self.do("allocate", self.new(), n, None, space)
 
     @precondition(lambda self: self.has("mutable", "block"))
     @rule(
         number=PICKS,
         hashes=st.lists(st.sampled_from(UNIVERSE), min_size=9, max_size=9),
         parent=st.none() | st.tuples(st.just("hash"), st.sampled_from(UNIVERSE)),
-        priority=st.none() | st.sampled_from([0, 34, 35, 36, 100]),
-        ttl=st.none() | st.sampled_from([0.25, 1.0]),
+        priority=PRIORITIES,
+        ttl=TTLS,
     )
     def register(self, number, hashes, parent, priority, ttl):
         slot = self.pick(number, "mutable", "block")
@@ -80,13 +89,29 @@ class PoolAndModel(RuleBasedStateMachine):
         count = len(self.side.slots[slot].entries)
         self.do("tokens", self.new(), slot, tuple(tokens[: 2 * count]), None, how)
 
-    @rule(hashes=HASHES)
-    def match(self, hashes):
-        self.do("match", self.new(), hashes)
+    @rule(how=st.sampled_from(["match", "match", "scatter", "pin"]), hashes=HASHES, space=SPACES)
+    def match(self, how, hashes, space):
+        self.do(how, self.new(), hashes, space)
 
-    @rule(hashes=HASHES)
-    def match_scattered(self, hashes):
-        self.do("scatter", self.new(), hashes)
+    @rule(hashes=HASHES, priority=PRIORITIES, ttl=TTLS)
+    def retain(self, hashes, priority, ttl):
+        self.do("retain", hashes, priority, ttl)
+
+    @rule(prompts=st.lists(HASHES, max_size=3).map(tuple))
+    def protect(self, prompts):
+        self.do("protect", prompts)
+
+    @rule(n=st.integers(0, 9))
+    def evict_ahead(self, n):
+        self.do("evict_ahead", n)
+
+    @rule(mode=st.sampled_from(["NORMAL", "AGGRESSIVE"]))
+    def trigger(self, mode):
+        self.do("trigger", mode)
+
+    @rule(space=SPACES, floor=st.integers(0, 8), cap=st.integers(0, 8))
+    def quota(self, space, floor, cap):
+        self.do("quota", space, floor, cap)
 
     @rule(hashes=HASHES)
     def touch(self, hashes):

@@ -9,7 +9,7 @@ from typing import Any
 
 from kvpool import BlockPool
 from kvpool.testing.agreement import MismatchError
-from kvpool.testing.generator import Generator
+from kvpool.testing.generator import Generator, random_quotas
 from kvpool.testing.history import History, Operation
 from kvpool.testing.model_pool import ModelPool
 from kvpool.testing.shrink import shrink
@@ -80,7 +80,13 @@ class Driver:
         rng = random.Random(f"{self.seed}/{episode}/{duplicates}")
         num_blocks = rng.randint(1, 24) if rng.random() < 0.93 else rng.randint(25, 64)
         universe = Universe(rng, rng.randint(2, 2 * min(num_blocks, 16) + 2))
-        history = History(num_blocks, duplicates, rng.choice((4096, 4096, 4096, 0, 5)), universe.hashes)
+        history = History(
+            num_blocks,
+            duplicates,
+            rng.choice((4096, 4096, 4096, 0, 5)),
+            universe.hashes,
+            namespaces=random_quotas(rng, num_blocks),
+        )
         length = rng.choice((50, 200, 400, 800))
         side = SideBySide(history, self.make_pool, self.make_model)
         generator = Generator(rng, universe, side)

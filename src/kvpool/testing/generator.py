@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from kvpool.testing.arguments import BLOCK_SIZE
@@ -10,7 +11,7 @@ from kvpool.testing.history import Operation
 from kvpool.testing.side_by_side import SideBySide
 from kvpool.testing.universe import Universe
 
-__all__ = ["Generator"]
+__all__ = ["Generator", "random_quotas"]
 
 WEIGHTS = {
     "allocate": 10,
@@ -21,6 +22,13 @@ WEIGHTS = {
     "scatter": 3,
     "look": 1,
     "touch": 3,
+    "retain": 2,
+    "pin": 3,
+    "protect": 2,
+    "spare": 1,
+    "evict_ahead": 1,
+    "trigger": 1,
+    "quota": 4,
     "view": 3,
     "item": 4,
     "add": 3,
@@ -38,8 +46,23 @@ WEIGHTS = {
     "exhaust": 2,
     "clear": 1,
 }
-HANDLES = ("mutable", "block", "immutable", "item", "scattered")
+HANDLES = ("mutable", "block", "immutable", "item", "scattered", "pin")
 MAX_WEAK = 4
+
+
+def random_quotas(rng: random.Random, num_blocks: int) -> tuple[tuple[int, int], ...]:
+    """Return floors and caps of some namespaces, mostly of none."""
+    if rng.random() < 0.7:
+        return ()
+    count = rng.randint(1, 3)
+    floors = [rng.choice((0, 0, rng.randint(0, num_blocks // (count + 1)))) for _ in range(count)]
+    return tuple((floor, rng.choice((num_blocks, rng.randint(floor, num_blocks)))) for floor in floors)
+
+
+def spaces_of(universe: Universe, spaces: int, rng: random.Random) -> list[int]:
+    """Return a namespace for each hash, that of the first one of its path."""
+    roots: dict[int, int] = {}
+    return [roots.setdefault(path[0], rng.randrange(spaces)) for path in universe.paths]
 
 
 class Generator:
@@ -63,6 +86,7 @@ class Generator:
         self.uses_retention = rng.random() < 0.5
         self.uses_misuse = rng.random() < 0.3
         self.waits = rng.random() < 0.2
+        self.space_of = dict(zip(universe.hashes, spaces_of(universe, len(side.model.quotas), rng), strict=True))
         self.pending: list[Operation] = []
         # Each history leaves some operations out and has others often.
         self.names = [name for name, weight in WEIGHTS.items() for _ in range(weight * rng.choice((0, 1, 1, 2, 4)))]
@@ -114,6 +138,13 @@ class Generator:
             return path[self.below(len(path)) :]
         return self.universe.some(self.rng, self.below(5))
 
+    def space(self, hashes: Sequence[int] = ()) -> int:
+        """Return the namespace that these hashes are mostly used in, or hardly ever another."""
+        spaces = len(self.side.model.quotas)
+        if not hashes or (spaces > 1 and self.rng.random() < 0.05):
+            return self.below(spaces)
+        return self.space_of.get(hashes[0], 0)
+
     def retention(self) -> tuple[int | None, float | None]:
         """Priority and time-to-live for a registration."""
         if not self.uses_retention or self.rng.random() < 0.4:
@@ -135,18 +166,24 @@ class Generator:
         if choice > 0.85:
             n = self.below(self.side.model.num_blocks + 1)
         if choice > 0.97:
-            n = self.side.model.available + self.below(3)
+            n = self.side.model.room(0) + self.below(3)
         if choice > 0.99:
             n = self.rng.choice((0, self.side.model.num_blocks + 1))
-        if self.waits and self.rng.random() < 0.3:
-            return ("allocate", self.new(), n, self.rng.choice((0.0, 1e-6)))
-        return ("allocate", self.new(), n)
+        timeout = self.rng.choice((0.0, 1e-6)) if self.waits and self.rng.random() < 0.3 else None
+        return self.allocation(self.new(), n, timeout, self.space())
+
+    @staticmethod
+    def allocation(slot: int, n: int, timeout: float | None, space: int) -> Operation:
+        """Return the operation, without what it need not say."""
+        if space > 0:
+            return ("allocate", slot, n, timeout, space)
+        return ("allocate", slot, n) if timeout is None else ("allocate", slot, n, timeout)
 
     def _exhaust(self) -> Operation:
-        slot = self.new()
+        slot, space = self.new(), self.space()
         if self.rng.random() < 0.8:
             self.pending.append(("delete", slot))
-        return ("allocate", slot, self.side.model.available)
+        return self.allocation(slot, self.side.model.room(space), None, space)
 
     def _clear(self) -> Operation | None:
         """Drop all handles, but remember weakly what they held."""
@@ -161,9 +198,10 @@ class Generator:
         path = self.universe.path(self.below(len(self.universe.hashes)))
         missing = len(path) - self.side.model.match_length(path)
         cached, fresh, filled = self.new(), self.new(), self.new()
-        steps: list[Operation] = [("match", cached, path)]
+        space = self.space(path)
+        steps: list[Operation] = [self.lookup("match", cached, path, space)]
         if missing:
-            steps.append(("allocate", fresh, missing))
+            steps.append(self.allocation(fresh, missing, None, space))
             parent = ("slot", cached) if self.rng.random() < 0.4 else None
             steps.append(("register", filled, fresh, path[-missing:], parent, *self.retention()))
             steps.append(("delete", fresh))
@@ -240,11 +278,52 @@ class Generator:
         how = self.rng.choice(("fill", "fill", "commit", "apply", "short"))
         return ("tokens", self.new(), slot, tuple(tokens), path[start - 1] if start else None, how)
 
+    @staticmethod
+    def lookup(name: str, slot: int, hashes: tuple[int, ...], space: int) -> Operation:
+        """Return the operation, without the default namespace."""
+        return (name, slot, hashes, space) if space > 0 else (name, slot, hashes)
+
     def _match(self) -> Operation:
-        return ("match", self.new(), self.request())
+        hashes = self.request()
+        return self.lookup("match", self.new(), hashes, self.space(hashes))
 
     def _scatter(self) -> Operation:
-        return ("scatter", self.new(), self.request())
+        hashes = self.request()
+        return self.lookup("scatter", self.new(), hashes, self.space(hashes))
+
+    def _pin(self) -> Operation:
+        hashes = self.request()
+        return self.lookup("pin", self.new(), hashes, self.space(hashes))
+
+    def _retain(self) -> Operation | None:
+        priority, ttl = self.retention()
+        return None if priority is None and ttl is None else ("retain", self.request(), priority, ttl)
+
+    def _protect(self) -> Operation:
+        return ("protect", tuple(self.request() for _ in range(self.below(4))))
+
+    def _spare(self) -> Operation:
+        """Protect blocks here and there, use so many others that their turn comes, then protect some of them."""
+        model, slot = self.side.model, self.new()
+        named = [(sequence_hash,) for sequence_hash in self.universe.hashes if self.rng.random() < 0.5]
+        cached = [block_id for block_id in model.find(h for (h,) in named) if model.blocks[block_id].refs == 0]
+        n = max(model.room(0) - len(cached) + self.below(3), 0)
+        fewer = tuple(prompt for prompt in named if self.rng.random() < 0.2)
+        self.pending = [("protect", fewer), ("delete", slot), ("allocate", slot, n)]
+        return ("protect", tuple(named))
+
+    def _evict_ahead(self) -> Operation:
+        return ("evict_ahead", self.below(self.side.model.num_blocks + 1) + (self.rng.random() < 0.01))
+
+    def _trigger(self) -> Operation:
+        return ("trigger", self.rng.choice(("NORMAL", "AGGRESSIVE")))
+
+    def _quota(self) -> Operation | None:
+        if len(self.side.model.quotas) == 1:
+            return None
+        cap = self.below(self.side.model.num_blocks + 1)
+        floor = self.below(min(cap, self.side.model.num_blocks // 2) + 1)
+        return ("quota", self.space(), floor, cap)
 
     def _look(self) -> Operation:
         return ("look", tuple(self.request() for _ in range(self.below(4))))
@@ -308,7 +387,7 @@ class Generator:
         return None if slot is None else ("release", slot)
 
     def _leave(self) -> Operation | None:
-        slot = self.pick("mutable", "immutable", "scattered")
+        slot = self.pick("mutable", "immutable", "scattered", "pin")
         return None if slot is None else ("leave", slot)
 
     def _delete(self) -> Operation | None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DEFAULT_LEVEL", "NEVER", "ModelBlock"]
+__all__ = ["DEFAULT_LEVEL", "MAX_PRIORITY", "NEVER", "PROTECTED_LEVEL", "TTL_LEVEL", "ModelBlock"]
 
 DEFAULT_LEVEL = 35
+TTL_LEVEL = MAX_PRIORITY = 100
+PROTECTED_LEVEL = 101
 NEVER = float("inf")
 
 
@@ -32,6 +34,10 @@ class ModelBlock:
         Nanoseconds; infinite when it has none.
     is_parked : bool
         Cached, but in no list, because it has children.
+    is_spared : bool
+        Its turn to be evicted came while it was protected: it goes after all others.
+    space : int
+        Namespace that it was allocated for.
     """
 
     generation: int = 0
@@ -42,3 +48,5 @@ class ModelBlock:
     level: int = DEFAULT_LEVEL
     expiry: float = NEVER
     is_parked: bool = False
+    is_spared: bool = False
+    space: int = 0

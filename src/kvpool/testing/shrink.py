@@ -83,7 +83,14 @@ def _simplify(history: History, fails: Callable[[History], bool]) -> History:
 def _simpler_histories(history: History) -> Iterator[History]:
     for num_blocks in sorted({1, history.num_blocks // 2, history.num_blocks - 1}):
         if 0 < num_blocks < history.num_blocks:
-            yield replace(history, num_blocks=num_blocks)
+            share = num_blocks // max(len(history.namespaces), 1)
+            namespaces = tuple((min(floor, share), min(cap, num_blocks)) for floor, cap in history.namespaces)
+            yield replace(history, num_blocks=num_blocks, namespaces=namespaces)
+    for i in range(len(history.namespaces)):
+        yield replace(history, namespaces=history.namespaces[:i])
+    for i, (_, cap) in enumerate(history.namespaces):
+        for quota in {(0, cap), (0, history.num_blocks)} - {history.namespaces[i]}:
+            yield replace(history, namespaces=(*history.namespaces[:i], quota, *history.namespaces[i + 1 :]))
     for i, operation in enumerate(history.operations):
         for simpler in _simpler_operations(operation):
             operations = [*history.operations[:i], simpler, *history.operations[i + 1 :]]
@@ -96,12 +103,18 @@ def _simpler_operations(operation: Operation) -> Iterator[Operation]:
     name, *rest = operation
     if name == "allocate" and rest[1] > 0:
         yield ("allocate", rest[0], rest[1] - 1, *rest[2:])
-    if name == "allocate" and len(rest) == 3:
-        yield ("allocate", *rest[:2])
-    if name in ("match", "scatter"):
-        yield from ((name, rest[0], hashes) for hashes in _shorter(rest[1]))
-    if name in ("touch", "reset_blocks", "look"):
-        yield from ((name, hashes) for hashes in _shorter(rest[0]))
+    if name == "allocate" and len(rest) > 2:
+        yield ("allocate", *rest[:-1])
+    if name in ("match", "scatter", "pin"):
+        yield from ((name, rest[0], hashes, *rest[2:]) for hashes in _shorter(rest[1]))
+        if len(rest) == 3:
+            yield (name, *rest[:2])
+    if name in ("touch", "reset_blocks", "look", "protect", "retain"):
+        yield from ((name, hashes, *rest[1:]) for hashes in _shorter(rest[0]))
+    if name == "retain":
+        yield from ((name, rest[0], *pair) for pair in ((rest[1], None), (None, rest[2])) if pair != (*rest[1:],))
+    if name == "evict_ahead" and rest[0] > 0:
+        yield (name, rest[0] - 1)
     if name == "register":
         for at in (3, 4, 5):
             if rest[at] is not None:

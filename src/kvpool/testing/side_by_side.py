@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
-
-import numpy as np
 
 from kvpool import BlockPool, TokenBlockSequence, sequence_hashes
 from kvpool.errors import (
@@ -19,9 +16,8 @@ from kvpool.errors import (
 )
 from kvpool.testing.agreement import MismatchError, same, same_reset
 from kvpool.testing.arguments import BLOCK_SIZE, as_argument, commit_each
-from kvpool.testing.clock import Clock
-from kvpool.testing.history import History, Operation
-from kvpool.testing.model_pool import ModelPool
+from kvpool.testing.history import Operation
+from kvpool.testing.retention_steps import RetentionSteps
 from kvpool.testing.slots import Slot, TrackedHold
 from kvpool.types import EvictionReason
 
@@ -30,8 +26,8 @@ __all__ = ["SideBySide"]
 DETAILS_EVERY = 16
 
 
-class SideBySide:
-    """Both pools, and the handles that the operations made.
+class SideBySide(RetentionSteps):
+    """Does each operation on both pools.
 
     Parameters
     ----------
@@ -40,34 +36,6 @@ class SideBySide:
     make_pool, make_model : callable, optional
         Tests pass others, to see that a difference is found.
     """
-
-    def __init__(
-        self,
-        history: History,
-        make_pool: Callable[..., Any] = BlockPool,
-        make_model: Callable[..., ModelPool] = ModelPool,
-    ) -> None:
-        self.clock = Clock()
-        self.event_capacity = history.event_capacity
-        self.pool = make_pool(
-            history.num_blocks,
-            BLOCK_SIZE,
-            duplicates=history.duplicates,
-            clock=self.clock,
-            event_capacity=history.event_capacity,
-        )
-        self.model = make_model(history.num_blocks, duplicates=history.duplicates)
-        self.universe = history.universe
-        self.universe_array = np.array(history.universe, dtype=np.uint64)
-        self.slots: dict[int, Slot] = {}
-        self.holds: set[TrackedHold] = set()
-        self.steps = 0
-        self.events_seen = 0
-
-    @property
-    def now(self) -> int:
-        """Nanoseconds."""
-        return self.clock.nanoseconds
 
     def step(self, operation: Operation) -> None:
         """Do one operation on both; MismatchError if anything that can be seen differs."""
@@ -79,126 +47,42 @@ class SideBySide:
 
     def finish(self) -> None:
         """Drop all handles, then see the order in which everything is evicted."""
+        self.compare_handles()
         for slot in list(self.slots):
             self._do_delete(slot)
         self.compare()
         self.compare_handles()
-        self._do_allocate(-1, self.model.num_blocks)
-        self.compare()
-        self._do_delete(-1)
+        for space in range(len(self.model.quotas)):
+            self._do_allocate(-1 - space, self.model.room(space), None, space)
+            self.compare()
+        for space in range(len(self.model.quotas)):
+            self._do_delete(-1 - space)
         self._do_reset()
         self.compare()
-
-    # Comparing
-
-    def compare(self) -> None:
-        """Compare all that the pool shows of itself."""
-        pool, model = self.pool, self.model
-        pool.check_invariants()
-        states, status = model.snapshot()
-        same("block states", pool.block_states().tobytes(), states)
-        same("status", pool.status(), status)
-        same("contains", pool.contains(self.universe_array).tobytes(), bytes(model.contains(self.universe)))
-        recorded = pool.event_statistics().recorded
-        same("number of events", recorded, len(model.events))
-        if recorded != self.events_seen:  # reading none takes as long as a call
-            first = max(self.events_seen, recorded - self.event_capacity)
-            same("events", pool.events(self.events_seen), model.events[first:])
-            self.events_seen = recorded
-        same("number of live handles", len(pool.outstanding()), len(self.holds))
-
-    def compare_handles(self) -> None:
-        """Compare who holds what since when, and what each handle says of itself."""
-        now = self.now
-        status = self.model.snapshot()[1]
-        same("available blocks", self.pool.available_blocks, status.available)
-        same("usage rate", self.pool.usage_rate, status.active / status.total)
-        hits = status.match_blocks_returned / max(status.match_hashes_requested, 1)
-        same("cache hit rate", self.pool.cache_hit_rate, hits)
-        same(
-            "outstanding",
-            sorted((hold.kind, hold.blocks, hold.age) for hold in self.pool.outstanding()),
-            sorted(
-                ("mutable" if hold.is_mutable else "immutable", sum(hold.live), (now - hold.since) / 1e9)
-                for hold in self.holds
-            ),
-        )
-        for number, slot in self.slots.items():
-            if slot.kind != "weak":
-                found = [entry for entry in slot.entries if slot.hold.ids[entry] >= 0]
-                is_gone = bool(found) and not any(slot.hold.live[entry] for entry in found)
-                same(f"released of {number}", slot.real.released, is_gone)
-            if slot.kind in ("mutable", "immutable", "scattered"):
-                same(f"ids of {number}", slot.real.ids.tolist(), slot.ids())
-
-    def attempt(
-        self, expected: Sequence[type[BaseException]], call: Callable[..., Any], *args: Any, **named: Any
-    ) -> Any:
-        """Call the real pool; the result, or None when one of the expected errors was raised."""
-        try:
-            result = call(*args, **named)
-        except Exception as error:
-            if type(error) not in expected:
-                wanted = " or ".join(kind.__name__ for kind in expected) or "no error"
-                raise MismatchError(f"raised {type(error).__name__}: {error}; expected {wanted}") from error
-            return None
-        if expected:
-            raise MismatchError(f"expected {' or '.join(kind.__name__ for kind in expected)}, but nothing was raised")
-        return result
-
-    # Slots
-
-    def put(self, number: int, kind: str, real: Any, ids: list[int], *, is_mutable: bool = False) -> None:
-        """Remember a new handle that holds these blocks."""
-        if kind == "item":
-            same("id", real.id, ids[0])
-        else:
-            same("ids", real.ids.tolist(), ids)
-            same("length", len(real), len(ids))
-        hold = TrackedHold(ids, [block_id >= 0 for block_id in ids], is_mutable, self.now, 1)
-        if any(hold.live):
-            self.holds.add(hold)
-        self.slots[number] = Slot(kind, real, hold, list(range(len(ids))))
-
-    def lose(self, hold: TrackedHold, entries: Sequence[int]) -> list[int]:
-        """Forget that these entries are held; returns the blocks of those that were."""
-        ids = []
-        for entry in entries:
-            if hold.live[entry]:
-                hold.live[entry] = False
-                ids.append(hold.ids[entry])
-        if not any(hold.live):
-            self.holds.discard(hold)
-        return ids
-
-    def give_back(self, hold: TrackedHold, entries: Sequence[int]) -> None:
-        """Release these entries in the model."""
-        ids = self.lose(hold, entries)
-        if hold.is_mutable:
-            self.model.release_mutable(ids)
-        else:
-            self.model.release(ids)
 
     # Operations: allocate, register, match
 
     def _do_advance(self, seconds: float) -> None:
         self.clock.seconds += seconds
 
-    def _do_allocate(self, new: int, n: int, timeout: float | None = None) -> None:
+    def _do_allocate(self, new: int, n: int, timeout: float | None = None, space: int = 0) -> None:
+        if space >= len(self.model.quotas):
+            return
+        namespace = self.namespace(space)
         try:
-            ids, evicted = self.model.allocate(n, self.now)
+            ids, evicted = self.model.allocate(n, self.now, space)
         except NotEnoughBlocksAvailable as error:
             numbers = (error.requested, error.available)
         else:
-            real = self.attempt((), self.pool.allocate_blocks, n, timeout=timeout, owner=new)
-            self.put(new, "mutable", real, ids, is_mutable=True)
+            real = self.attempt((), self.pool.allocate_blocks, n, timeout=timeout, namespace=namespace, owner=new)
+            self.put(new, "mutable", real, ids)
             reported = real.evicted
             pairs = list(zip(reported.sequence_hashes.tolist(), reported.ids.tolist(), strict=True))
             same("evicted", pairs, evicted)
             same("reasons", reported.reasons.tobytes(), bytes([EvictionReason.CAPACITY]) * len(evicted))
             return
         try:
-            self.pool.allocate_blocks(n, timeout=timeout)
+            self.pool.allocate_blocks(n, timeout=timeout, namespace=namespace)
         except NotEnoughBlocksAvailable as error:
             waited = timeout is not None and n <= self.model.num_blocks
             same("error", type(error), AllocationTimeout if waited else NotEnoughBlocksAvailable)
@@ -224,11 +108,6 @@ class SideBySide:
             views.append(slot.real[i])
             pairs.append((slot.hold, slot.entries[i]))
         return views, pairs
-
-    def find(self, number: int, *kinds: str) -> Slot | None:
-        """Return the slot if there is one of these kinds."""
-        slot = self.slots.get(number)
-        return slot if slot is not None and slot.kind in kinds else None
 
     def _do_register(
         self,
@@ -264,20 +143,17 @@ class SideBySide:
             or (ttl is not None and ttl <= 0)
         ):
             errors.append(ValueError)
+        ids = [hold.ids[entry] for hold, entry in pairs]
+        if self.model.is_foreign(ids, hashes):
+            errors.append(ForeignHandle)
         named = {"parent": parent_real, "priority": priority, "ttl": ttl}
         real = self.attempt(errors, self.pool.register_blocks, real_blocks, as_argument(hashes), **named)
         if errors:
             return
-        ids = [hold.ids[entry] for hold, entry in pairs]
         out = self.model.register(ids, hashes, parent=parent_hash, priority=priority, ttl=ttl, now=self.now)
         self.consume(pairs)
         self.put(new, "immutable", real, out)
         same("sequence hashes", real.sequence_hashes.tolist(), list(hashes))
-
-    def consume(self, pairs: list[tuple[TrackedHold, int]]) -> None:
-        """Forget mutable blocks that are another handle's now."""
-        for hold, entry in pairs:
-            self.lose(hold, [entry])
 
     def _do_tokens(self, new: int, number: int, tokens: tuple[int, ...], parent: int | None, how: str) -> None:
         slot = self.find(number, "mutable")
@@ -303,21 +179,30 @@ class SideBySide:
         else:
             return
         hashes = sequence_hashes(tokens, BLOCK_SIZE, parent=parent).tolist()
+        if self.model.is_foreign(slot.ids(), hashes):
+            self.attempt((ForeignHandle,), self.pool.register_blocks, blocks)
+            for block in blocks:
+                block.reset()
+            return
         real = self.attempt((), self.pool.register_blocks, blocks)
         out = self.model.register(slot.ids(), hashes, parents=[parent, *hashes[:-1]], now=self.now)
         self.consume([(slot.hold, entry) for entry in slot.entries])
         self.put(new, "immutable", real, out)
         same("sequence hashes", real.sequence_hashes.tolist(), hashes)
 
-    def _do_match(self, new: int, hashes: tuple[int, ...]) -> None:
-        ids = self.model.match(hashes)
-        real = self.pool.match_sequence_hashes(as_argument(hashes))
+    def _do_match(self, new: int, hashes: tuple[int, ...], space: int = 0) -> None:
+        if space >= len(self.model.quotas):
+            return
+        ids = self.model.match(hashes, space)
+        real = self.pool.match_sequence_hashes(as_argument(hashes), namespace=self.namespace(space))
         self.put(new, "immutable", real, ids)
         same("sequence hashes", real.sequence_hashes.tolist(), list(hashes[: len(ids)]))
 
-    def _do_scatter(self, new: int, hashes: tuple[int, ...]) -> None:
-        ids = self.model.match_scattered(hashes)
-        real = self.pool.match_scattered(as_argument(hashes), owner="scatter")
+    def _do_scatter(self, new: int, hashes: tuple[int, ...], space: int = 0) -> None:
+        if space >= len(self.model.quotas):
+            return
+        ids = self.model.match_scattered(hashes, space)
+        real = self.pool.match_scattered(as_argument(hashes), namespace=self.namespace(space), owner="scatter")
         self.put(new, "scattered", real, ids)
         same("hits", real.hits.tolist(), [block_id >= 0 for block_id in ids])
 
@@ -395,7 +280,7 @@ class SideBySide:
         real = self.attempt(errors, type(a.real).__add__, a.real, b.real)
         if not errors:
             self.consume(pairs)
-            self.put(new, "mutable", real, ids, is_mutable=True)
+            self.put(new, "mutable", real, ids)
 
     def _do_walk(self, number: int) -> None:
         slot = self.find(number, "mutable", "immutable")
@@ -414,7 +299,7 @@ class SideBySide:
         assert block.sequence_hash is not None
         remembered = (slot.hold.ids[0], block.generation, block.sequence_hash)
         same("weak handle", (weak.id, weak.sequence_hash), (remembered[0], remembered[2]))
-        self.slots[new] = Slot("weak", weak, TrackedHold([], [], False, self.now, 1), [], remembered)
+        self.slots[new] = Slot("weak", weak, TrackedHold([], [], "immutable", self.now, 1), [], remembered)
 
     def _do_upgrade(self, new: int, number: int) -> None:
         slot = self.find(number, "weak")

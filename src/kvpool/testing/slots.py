@@ -18,7 +18,8 @@ class TrackedHold:
         Block ids; -1 where a scattered match missed.
     live : list of bool
         Which of them are held still.
-    is_mutable : bool
+    kind : {"mutable", "immutable", "pin"}
+        As the pool reports it.
     since : int
         Nanoseconds.
     users : int
@@ -27,7 +28,7 @@ class TrackedHold:
 
     ids: list[int]
     live: list[bool]
-    is_mutable: bool
+    kind: str
     since: int
     users: int = 0
 
@@ -40,7 +41,7 @@ class Slot:
     ----------
     kind : str
         ``mutable`` (blocks or a view of them), ``block`` (a single mutable one), ``immutable``, ``item`` (a single
-        immutable one), ``scattered`` or ``weak``.
+        immutable one), ``scattered``, ``pin`` or ``weak``.
     real : object
         The handle.
     hold : TrackedHold
