@@ -10,7 +10,14 @@ import random
 import numpy as np
 import pytest
 
-from kvpool import BlockPool, NotEnoughBlocksAvailable, SequenceBatch
+from kvpool import (
+    EVICTION_POLICIES,
+    BlockPool,
+    EvictionMode,
+    NotEnoughBlocksAvailable,
+    PinLimitExceeded,
+    SequenceBatch,
+)
 
 SEEDS = [int(os.environ["KVPOOL_SEED"])] if "KVPOOL_SEED" in os.environ else range(300)
 
@@ -46,12 +53,23 @@ class History:
         self.random = random.Random(seed)
         self.block_size = self.random.randint(1, 5)
         self.num_blocks = self.random.randint(6, 40)
-        self.pool = BlockPool(self.num_blocks, self.block_size, duplicates=self.random.choice(["share", "keep"]))
+        self.pool = self.make_pool()
+        self.spaces = [None, *(self.pool.namespace(name) for name in "ab"[: self.pool.max_namespaces])]
         self.engine = Engine(self.num_blocks, self.block_size)
         self.batch = SequenceBatch(self.pool, 4, 64)
         self.free = []  # live sequences that are in no batch
+        self.space_of = {}  # by id of each sequence
         self.preempted = []
+        self.pins = []
+        self.more = []  # actions
         self.seen = set()
+
+    def make_pool(self):
+        return BlockPool(self.num_blocks, self.block_size, duplicates=self.random.choice(["share", "keep"]))
+
+    @property
+    def space(self):
+        return self.spaces[self.random.randrange(len(self.spaces))] if len(self.spaces) > 1 else None
 
     def tokens(self, high=30):
         """Few different prompts, so that prefixes meet."""
@@ -62,13 +80,20 @@ class History:
         """Write the KV of all tokens."""
         self.engine.write(sequence, sequence.num_computed_tokens, sequence.num_tokens)
 
+    def take_in(self, sequence, space):
+        self.free.append(sequence)
+        self.space_of[id(sequence)] = space
+
     def open(self):
-        self.free.append(self.pool.open_sequence(self.tokens(), lookahead=self.random.randint(0, 3)))
+        space = self.space
+        lookahead = self.random.randint(0, 3)
+        self.take_in(self.pool.open_sequence(self.tokens(), lookahead=lookahead, namespace=space), space)
 
     def admit(self):
-        for admission in self.pool.admit([self.tokens() for _ in range(3)]):
+        space = self.space
+        for admission in self.pool.admit([self.tokens() for _ in range(3)], namespace=space):
             if admission.sequence is not None:
-                self.free.append(admission.sequence)
+                self.take_in(admission.sequence, space)
             elif admission.waits_for is not None:
                 self.seen.add("waits")
 
@@ -102,9 +127,10 @@ class History:
 
     def fork(self):
         if self.free:
-            child, copies = self.random.choice(self.free).fork()
+            sequence = self.random.choice(self.free)
+            child, copies = sequence.fork()
             self.engine.copy(copies)
-            self.free.append(child)
+            self.take_in(child, self.space_of[id(sequence)])
 
     def preempt(self):
         if self.free:
@@ -158,7 +184,7 @@ class History:
 
     def borrow(self):
         """Somebody else uses the pool as well."""
-        with self.pool.allocate_blocks(self.random.randint(0, self.num_blocks)) as blocks:
+        with self.pool.allocate_blocks(self.random.randint(0, self.num_blocks), namespace=self.space) as blocks:
             self.engine.kv[blocks.ids] = "overwritten"
 
     def check(self):
@@ -174,12 +200,14 @@ class History:
     def run(self, steps):
         actions = [self.open, self.open, self.admit, self.release, self.drop, self.commit, self.append, self.truncate]
         actions += [self.fork, self.preempt, self.resume, self.join, self.join, self.leave, self.borrow]
-        actions += [self.step] * 6 + [self.meddle] * 3
+        actions += [self.step] * 6 + [self.meddle] * 3 + self.more
         for _ in range(steps):
             before = self.pool.status()
             action = self.random.choice(actions)
             try:
                 action()
+            except PinLimitExceeded:
+                self.seen.add("too many pins")
             except NotEnoughBlocksAvailable:
                 self.seen.add("shortage")
                 assert self.pool.status().active >= before.active or action in (self.step, self.meddle)
@@ -188,8 +216,81 @@ class History:
         while len(self.batch):
             self.batch.remove(0)
         self.free.clear()
+        self.pins.clear()
         assert self.pool.available_blocks == self.num_blocks
         self.pool.check_invariants()
+
+
+class HistoryOfAll(History):
+    """The same in pools of all kinds, with all that keeps blocks or lets them go beside sequences."""
+
+    def make_pool(self):
+        return BlockPool(
+            self.num_blocks,
+            self.block_size,
+            duplicates=self.random.choice(["share", "keep"]),
+            eviction=self.random.choice(EVICTION_POLICIES),
+            max_namespaces=self.random.choice([0, 2]),
+            key_bits=self.random.choice([64, 128]),
+        )
+
+    def some(self):
+        """A namespace, and the tokens and the keys of some full blocks that a sequence of it begins with."""
+        sequence = self.random.choice(self.free)
+        n = self.random.randint(0, sequence.num_tokens // self.block_size)
+        tokens = sequence.tokens[: n * self.block_size]
+        space = self.space_of[id(sequence)]
+        if self.pool.key_bits == 64:
+            return space, tokens, sequence.sequence_hashes[:n]
+        return space, tokens, self.pool.sequence_keys(tokens, salt_hash=0 if space is None else space.salt_hash)
+
+    def pin(self):
+        if self.free:
+            space, _, keys = self.some()
+            self.pins.append(self.pool.pin(keys, namespace=space))
+
+    def unpin(self):
+        if self.pins:
+            del self.pins[self.random.randrange(len(self.pins))]
+
+    def retain(self):
+        if self.free:
+            self.pool.retain(self.some()[2], priority=self.random.choice([0, 35, 36, 90]))
+
+    def protect(self):
+        if self.free:
+            self.pool.protect([self.some()[2] for _ in range(self.random.randint(0, 3))])
+
+    def evict(self):
+        if self.random.random() < 0.5:
+            self.pool.evict_ahead(self.random.randint(0, self.num_blocks))
+        else:
+            self.pool.trigger_eviction(self.random.choice(list(EvictionMode)))
+
+    def set_quota(self):
+        if len(self.spaces) > 1:
+            cap = self.random.randint(self.num_blocks // 4, self.num_blocks)
+            try:
+                self.pool.namespace(self.random.choice("ab"), floor=self.random.randint(0, cap // 3), cap=cap)
+            except ValueError:
+                self.seen.add("floor refused")
+
+    def compute_again(self):
+        """Somebody else computed the same prefix, block by block, and registers it."""
+        if self.free:
+            space, tokens, keys = self.some()
+            n = len(tokens) // self.block_size
+            first = self.random.randint(0, n)
+            blocks = self.pool.allocate_blocks(n - first, namespace=space)
+            for i, block in enumerate(blocks.ids.tolist(), first):
+                for at in range(self.block_size):
+                    self.engine.kv[block, at] = tuple(tokens[: i * self.block_size + at + 1].tolist())
+            self.pool.register_blocks(blocks, keys[first:])
+
+    def run(self, steps):
+        self.more = [self.pin, self.unpin, self.retain, self.protect, self.evict, self.set_quota]
+        self.more += [self.compute_again] * 3
+        super().run(steps)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -198,10 +299,17 @@ def test_what_is_computed_is_found_through_the_table(seed):
     History(seed).run(80)
 
 
-def test_the_histories_meet_what_they_are_for():
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_is_in_pools_of_all_kinds(seed):
+    print(f"repeat with: KVPOOL_SEED={seed} pytest tests/sequences/test_histories.py")
+    HistoryOfAll(seed).run(120)
+
+
+@pytest.mark.parametrize(("kind", "more"), [(History, set()), (HistoryOfAll, {"floor refused", "too many pins"})])
+def test_the_histories_meet_what_they_are_for(kind, more):
     seen = set()
-    for seed in range(60):
-        history = History(seed)
+    for seed in range(200):
+        history = kind(seed)
         history.run(80)
         seen |= history.seen
-    assert seen == {"hit", "shortage", "eviction", "waits", "refused rows", "copy of a truncated block"}
+    assert seen == {"hit", "shortage", "eviction", "waits", "refused rows", "copy of a truncated block"} | more
