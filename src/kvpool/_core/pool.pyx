@@ -240,7 +240,8 @@ cdef class BlockPool(PoolPersistence):
             One for each block, each the child of the one before. By default those of the blocks' own tokens.
         parent : int or ImmutableBlock or ImmutableBlocks, optional
             Sequence hash of the block before the first one, or the handle whose last block it is. Without it, the
-            block after which the last match that missed ``sequence_hashes[0]`` had stopped.
+            block after which the last match that missed ``sequence_hashes[0]`` had stopped. One of another namespace,
+            or one that continues more than the namespace has room to hold, is passed over.
         priority : int, optional
             Retention level in [0, 100], 35 by default; lower levels are evicted first.
         ttl : float, optional
@@ -261,7 +262,8 @@ cdef class BlockPool(PoolPersistence):
         BlockNotComplete
             A block has no hash given, or tokens but not all.
         ForeignHandle
-            A block or the parent is of another pool.
+            A block or the parent is of another pool; or a block, or the one registered for its hash, of another
+            namespace than the first.
         ValueError
             The numbers of blocks and hashes differ, or priority or ttl is out of range.
         """
