@@ -118,16 +118,18 @@ uint32_t kvp_count_cached(kvp_block *rows, const int32_t *ids, uint32_t n) {
     return cached;
 }
 
-/* Cached blocks that are held when this one is, beside those that are marked. */
-static int64_t cost_of(const kvp_block *rows, int32_t id) {
+/* Cached blocks that are held when this one is, beside those that are marked; no more than one beyond the room is
+ * counted. */
+static int64_t cost_of(const kvp_block *rows, int32_t id, int64_t room) {
     int64_t cost = 0;
-    for (; id != KVP_NO_BLOCK && rows[id].refs == 0; id = kvp_block_parent(&rows[id]))
+    for (; id != KVP_NO_BLOCK && rows[id].refs == 0 && cost <= room; id = kvp_block_parent(&rows[id]))
         cost++;
     return cost;
 }
 
 bool kvp_can_hold_lineage(const kvp_pool *self, int32_t id, int32_t space) {
-    return id == KVP_NO_BLOCK || cost_of(self->table.rows, id) <= kvp_namespaces_room(self->namespaces, space);
+    int64_t room = kvp_namespaces_room(self->namespaces, space);
+    return cost_of(self->table.rows, id, room) <= room;
 }
 
 static void mark(kvp_block *rows, int32_t id, uint32_t from, uint32_t to) {
@@ -142,7 +144,7 @@ uint32_t kvp_leave_out_forbidden(const kvp_pool *self, int32_t space, int32_t *i
     for (uint32_t i = 0; i < n; i++) {
         if (ids[i] == KVP_NO_BLOCK)
             continue;
-        int64_t cost = cost_of(rows, ids[i]);
+        int64_t cost = cost_of(rows, ids[i], room);
         if (self->namespaces->of[ids[i]] != space || cost > room) {
             ids[i] = KVP_NO_BLOCK;
             continue;
@@ -161,7 +163,7 @@ uint32_t kvp_count_permitted(const kvp_pool *self, int32_t space, const int32_t 
     int64_t room = kvp_namespaces_room(self->namespaces, space);
     uint32_t permitted = 0;
     for (; permitted < n && self->namespaces->of[ids[permitted]] == space; permitted++) {
-        int64_t cost = cost_of(rows, ids[permitted]);
+        int64_t cost = cost_of(rows, ids[permitted], room);
         if (cost > room)
             break;
         mark(rows, ids[permitted], 0, MARK);
