@@ -15,6 +15,16 @@ static void expect_counts_of(int32_t count, uint64_t useful, uint64_t wasted) {
     KVP_EXPECT(ahead->count == count && ahead->useful == useful && ahead->wasted == wasted);
 }
 
+KVP_TEST(a_prefix_that_is_held_ahead_leaves_a_hint_as_a_match_does) {
+    begin(8);
+    release(FILL(1, 2));
+    release(HOLD_AHEAD(1, 2, 3));
+    release(FILL(3));
+    KVP_EXPECT(kvp_block_parent(&pool.table.rows[kvp_hash_index_find(&pool.index, 3)]) ==
+               kvp_hash_index_find(&pool.index, 2));
+    end();
+}
+
 KVP_TEST(what_nobody_asks_for_is_wasted_when_the_hold_ends) {
     begin(8);
     release(FILL(1, 2, 3));
@@ -125,6 +135,7 @@ KVP_TEST(the_number_of_a_hold_is_never_none) {
 }
 
 int main(void) {
+    KVP_RUN(a_prefix_that_is_held_ahead_leaves_a_hint_as_a_match_does);
     KVP_RUN(what_nobody_asks_for_is_wasted_when_the_hold_ends);
     KVP_RUN(what_is_asked_for_meanwhile_was_useful_and_is_counted_once);
     KVP_RUN(a_block_held_ahead_twice_is_wasted_with_the_last_hold);

@@ -242,6 +242,19 @@ KVP_TEST(candidates_are_told_in_their_order_with_what_is_known_of_them) {
     end();
 }
 
+KVP_TEST(every_block_of_a_match_was_asked_for_once_more) {
+    begin_with_facts(4);
+    release(FILL(1, 2, 3));
+    now = 7;
+    pool.facts[id_of(2)].reuse_count = UINT32_MAX;
+    release(MATCH(1, 2, 3));
+    KVP_EXPECT(kvp_pool_candidates(&pool, told, 8) == 3);
+    KVP_EXPECT(told[0].hash == 3 && told[0].reuse_count == 1 && told[0].last_access == 7);
+    KVP_EXPECT(told[1].hash == 2 && told[1].reuse_count == UINT32_MAX && told[1].last_access == 7);
+    KVP_EXPECT(told[2].hash == 1 && told[2].reuse_count == 1 && told[2].last_access == 7);
+    end();
+}
+
 KVP_TEST(what_is_preferred_goes_first_and_the_rest_comes_back_in_front) {
     begin_with_facts(8);
     release(FILL(1));
@@ -277,6 +290,17 @@ KVP_TEST(a_preferred_block_that_was_held_meanwhile_has_its_level_again) {
     end();
 }
 
+KVP_TEST(a_block_of_level_1_that_was_preferred_gets_it_back) {
+    begin_with_facts(4);
+    release(FILL(1));
+    RETAIN(1, KVP_NO_EXPIRY, 1);
+    KVP_EXPECT(kvp_pool_candidates(&pool, told, 8) == 1 && kvp_pool_prefer(&pool, told, 1) == 1);
+    kvp_pool_end_preference(&pool, told, 1);
+    expect_sound();
+    KVP_EXPECT(pool.table.rows[id_of(1)].level == 1);
+    end();
+}
+
 KVP_TEST(a_block_of_level_0_that_was_preferred_stays_there) {
     begin_with_facts(4);
     release(FILL(1));
@@ -305,8 +329,10 @@ int main(void) {
     KVP_RUN(evicting_ahead_goes_by_the_order_up_to_a_level);
     KVP_RUN(nothing_expires_before_a_block_must_go);
     KVP_RUN(candidates_are_told_in_their_order_with_what_is_known_of_them);
+    KVP_RUN(every_block_of_a_match_was_asked_for_once_more);
     KVP_RUN(what_is_preferred_goes_first_and_the_rest_comes_back_in_front);
     KVP_RUN(a_preferred_block_that_was_held_meanwhile_has_its_level_again);
+    KVP_RUN(a_block_of_level_1_that_was_preferred_gets_it_back);
     KVP_RUN(a_block_of_level_0_that_was_preferred_stays_there);
     return 0;
 }

@@ -231,6 +231,20 @@ KVP_TEST(a_cap_that_evicts_nothing_lets_nothing_expire) {
     end();
 }
 
+KVP_TEST(a_cap_that_evicts_lets_expire_what_has_had_its_time) {
+    begin_spaces(8, KVP_POLICY_LRU);
+    release(FILL_IN(ONE, 1));
+    release(FILL_IN(ONE, 2));
+    KVP_EXPECT(kvp_pool_retain(&pool, HASHES(1), 1, 80, 5, now) == 1);
+    KVP_EXPECT(kvp_pool_retain(&pool, HASHES(2), 1, 50, KVP_NO_EXPIRY, now) == 1);
+    kvp_lease *held = take(ONE, 1);
+    now = 5;
+    KVP_EXPECT(kvp_pool_set_quota(&pool, ONE, 0, 2, now) == KVP_OK);
+    KVP_EXPECT(!is_known(1) && is_known(2));
+    release(held);
+    end();
+}
+
 /* Else one block that continues a long prompt would hold all of it, whatever others were promised. */
 KVP_TEST(a_block_continues_no_more_than_its_namespace_can_hold) {
     begin_spaces(10, KVP_POLICY_LRU);
@@ -340,6 +354,7 @@ int main(void) {
     KVP_RUN(evicting_ahead_takes_from_who_is_furthest_beyond_its_floor);
     KVP_RUN(who_has_nothing_that_may_go_is_passed_over);
     KVP_RUN(a_cap_that_evicts_nothing_lets_nothing_expire);
+    KVP_RUN(a_cap_that_evicts_lets_expire_what_has_had_its_time);
     KVP_RUN(a_block_continues_no_more_than_its_namespace_can_hold);
     KVP_RUN(a_duplicate_holds_no_more_than_its_namespace_can_hold);
     KVP_RUN(no_history_gives_a_tenant_what_is_anothers);
