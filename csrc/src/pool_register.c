@@ -149,6 +149,15 @@ __attribute__((noinline, cold)) static void leave_parent(kvp_pool *self, int32_t
         kvp_eviction_add_next(kvp_order_of(self, parent), parent);
 }
 
+/* Whom the block may continue: the hold on one of another namespace would count as that one's, and one with more
+ * ancestors than this namespace has room for would hold them all. */
+__attribute__((noinline, cold)) static int32_t permitted_parent(const kvp_pool *self, int32_t id, int32_t parent) {
+    if (parent == KVP_NO_BLOCK || self->namespaces->of[parent] != self->namespaces->of[id] ||
+        !kvp_can_hold_lineage(self, parent, self->namespaces->of[id]))
+        return KVP_NO_BLOCK;
+    return parent;
+}
+
 bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain) {
     kvp_block *rows = self->table.rows;
     int32_t id = ids[i], before = i > 0 ? ids[i - 1] : KVP_NO_BLOCK;
@@ -173,10 +182,8 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
         return true;
     }
     int32_t parent = enrolment->parent;
-    if (KVP_UNLIKELY(self->namespaces != NULL) && parent != KVP_NO_BLOCK &&
-        (self->namespaces->of[parent] != self->namespaces->of[id] ||
-         !kvp_can_hold_lineage(self, parent, self->namespaces->of[id])))
-        parent = KVP_NO_BLOCK; /* its hold would count as its namespace's, or be more than this one can have */
+    if (KVP_UNLIKELY(self->namespaces != NULL))
+        parent = permitted_parent(self, id, parent);
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
     if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, enrolment->hash))
         kvp_reuse_sampler_store(self->sampler, enrolment->hash, self->now);
