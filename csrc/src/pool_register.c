@@ -42,25 +42,33 @@ void kvp_close_emptied_leases(kvp_pool *self, const kvp_segment *segments, uint3
             kvp_make_dead(self, segments[s].lease);
 }
 
-/* The registered block that a child of `hash` hangs on, or KVP_NO_BLOCK. */
-static int32_t parent_by_hash(const kvp_pool *self, uint64_t hash) {
-    return kvp_hash_index_find(&self->index, hash);
+int32_t kvp_permitted_parent(const kvp_pool *self, int32_t parent, int32_t space) {
+    bool is_permitted =
+        parent != KVP_NO_BLOCK && self->namespaces->of[parent] == space && kvp_can_hold_lineage(self, parent, space);
+    return is_permitted ? parent : KVP_NO_BLOCK;
+}
+
+/* The registered block that a child of `hash` in this namespace hangs on, or KVP_NO_BLOCK. */
+static int32_t parent_by_hash(const kvp_pool *self, uint64_t hash, int32_t space) {
+    int32_t id = kvp_hash_index_find(&self->index, hash);
+    return KVP_UNLIKELY(self->namespaces != NULL) ? kvp_permitted_parent(self, id, space) : id;
 }
 
 /* Parent of block i of the registration; `before` is the registered block of i - 1. */
-static int32_t parent_of(const kvp_pool *self, const kvp_registration *registration, uint32_t i, int32_t before) {
+static int32_t parent_of(const kvp_pool *self, const kvp_registration *registration, uint32_t i, int32_t before,
+                         int32_t space) {
     uint64_t hash = registration->hashes[i], hint;
     if (registration->parents) {
         if (registration->parents[i] == hash)
             return KVP_NO_BLOCK;
-        return parent_by_hash(self, registration->parents[i]);
+        return parent_by_hash(self, registration->parents[i], space);
     }
     if (i > 0)
-        return self->table.rows[before].is_indexed ? before : parent_by_hash(self, registration->hashes[i - 1]);
+        return self->table.rows[before].is_indexed ? before : parent_by_hash(self, registration->hashes[i - 1], space);
     if (registration->has_parent)
-        return parent_by_hash(self, registration->parent);
+        return parent_by_hash(self, registration->parent, space);
     if (kvp_hint_table_get(&self->hints, hash, &hint))
-        return parent_by_hash(self, hint);
+        return parent_by_hash(self, hint, space);
     return KVP_NO_BLOCK;
 }
 
@@ -149,15 +157,6 @@ __attribute__((noinline, cold)) static void leave_parent(kvp_pool *self, int32_t
         kvp_eviction_add_next(kvp_order_of(self, parent), parent);
 }
 
-/* Whom the block may continue: the hold on one of another namespace would count as that one's, and one with more
- * ancestors than this namespace has room for would hold them all. */
-__attribute__((noinline, cold)) static int32_t permitted_parent(const kvp_pool *self, int32_t id, int32_t parent) {
-    if (parent == KVP_NO_BLOCK || self->namespaces->of[parent] != self->namespaces->of[id] ||
-        !kvp_can_hold_lineage(self, parent, self->namespaces->of[id]))
-        return KVP_NO_BLOCK;
-    return parent;
-}
-
 bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain) {
     kvp_block *rows = self->table.rows;
     int32_t id = ids[i], before = i > 0 ? ids[i - 1] : KVP_NO_BLOCK;
@@ -182,8 +181,6 @@ bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *en
         return true;
     }
     int32_t parent = enrolment->parent;
-    if (KVP_UNLIKELY(self->namespaces != NULL))
-        parent = permitted_parent(self, id, parent);
     bool has_parent = give_identity(self, id, enrolment->hash, parent, enrolment->level, !is_duplicate);
     if (KVP_UNLIKELY(self->sampler != NULL) && kvp_reuse_sampler_follows(self->sampler, enrolment->hash))
         kvp_reuse_sampler_store(self->sampler, enrolment->hash, self->now);
@@ -260,7 +257,7 @@ kvp_status kvp_pool_register(kvp_pool *self, const kvp_registration *registratio
     for (uint32_t i = 0; i < n; i++) {
         enrolment.hash = registration->hashes[i];
         enrolment.place = places[i % AHEAD];
-        enrolment.parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK);
+        enrolment.parent = parent_of(self, registration, i, i > 0 ? lease->ids[i - 1] : KVP_NO_BLOCK, lease->space);
         if (KVP_UNLIKELY(registration->tokens != NULL))
             enrolment.tokens = registration->tokens[i];
         ask_for_chunk(self, registration->hashes, i + AHEAD, n, places);

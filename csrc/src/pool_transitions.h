@@ -208,7 +208,7 @@ typedef struct kvp_enrolment {
     uint64_t hash;
     uint64_t check;       /* second half of the key, where keys have one; that of the block with the hash, if any */
     kvp_hash_place place; /* of the hash, as the index has it now */
-    int32_t parent;       /* KVP_NO_BLOCK for none */
+    int32_t parent;       /* permitted; KVP_NO_BLOCK for none */
     bool has_retention;   /* the level and the expiry were asked for */
     uint32_t level;
     int64_t expiry;
@@ -266,6 +266,10 @@ uint32_t kvp_leave_out_forbidden(const kvp_pool *self, int32_t space, int32_t *i
 /* Whether the namespace has room for the block and its ancestors, as far as they are cached; it has for KVP_NO_BLOCK.
  * In a pool that has namespaces. */
 bool kvp_can_hold_lineage(const kvp_pool *self, int32_t id, int32_t space);
+
+/* The block, if one of this namespace may continue it: the hold on one of another would count as that one's, and one with
+ * more ancestors than there is room for would hold them all. Else KVP_NO_BLOCK. */
+__attribute__((cold)) int32_t kvp_permitted_parent(const kvp_pool *self, int32_t parent, int32_t space);
 
 /* Give back what the lease of a view holds. KVP_OK, or KVP_CORRUPT when a block had no reference to give back. */
 kvp_status kvp_release_view(kvp_pool *self, const kvp_lease *lease);

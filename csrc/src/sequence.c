@@ -188,8 +188,11 @@ void kvp_sequence_register(kvp_sequence *self, kvp_pool *pool, uint32_t until) {
                 until = at; /* what others have is not ours to share */
                 break;
             }
-            if (before != KVP_NO_BLOCK && !pool->table.rows[before].is_indexed)
+            if (before != KVP_NO_BLOCK && !pool->table.rows[before].is_indexed) {
                 before = kvp_hash_index_find(&pool->index, self->hashes[at - 1]);
+                if (KVP_UNLIKELY(pool->namespaces != NULL))
+                    before = kvp_permitted_parent(pool, before, lease->space);
+            }
             kvp_enrolment enrolment = {.hash = self->hashes[at],
                                        .check = KVP_UNLIKELY(self->has_checks) ? self->checks[at] : 0,
                                        .place = places[i],
