@@ -4,8 +4,11 @@
 
 enum { OWN = 1, OTHER = 2 };
 
+static bool keeps_duplicates;
+
 static void begin_spaces(int32_t num_blocks, kvp_policy_kind policy, double sampling) {
     kvp_pool_config config = {.num_blocks = num_blocks,
+                              .keeps_duplicates = keeps_duplicates,
                               .event_capacity = 1024,
                               .secret = {1, 2},
                               .policy = policy,
@@ -347,6 +350,28 @@ KVP_TEST(a_request_neither_finds_nor_shares_what_others_computed) {
     end();
 }
 
+KVP_TEST(a_request_continues_the_copy_of_another_as_far_as_there_is_room) {
+    for (int32_t floor = 0; floor <= 11; floor += 11) {
+        kvp_sequence request;
+        keeps_duplicates = true;
+        begin_spaces(16, KVP_POLICY_LRU, 0);
+        START_IN(OWN, &request, 1, 2, 3, 4, 5, 6, 7, 8, 9);
+        release(FILL_IN(OWN, 100, 101));
+        release(register_with(allocate_in(OWN, 1), below(HASHES(request.hashes[0]), 101)));
+        int32_t older = kvp_hash_index_find(&pool.index, request.hashes[0]);
+        limit(OTHER, floor, 16); /* beside the request's three blocks it has room for thirteen, or for two */
+        kvp_sequence_commit(&request, &pool, 9);
+        expect_whole(&request);
+        KVP_EXPECT(request.lease->registered == 2 && request.lease->ids[0] != older);
+        int32_t parent = kvp_block_parent(&pool.table.rows[request.lease->ids[1]]);
+        KVP_EXPECT(parent == (floor == 0 ? older : KVP_NO_BLOCK));
+        KVP_EXPECT(pool.namespaces->quotas[OWN].held == (floor == 0 ? 6 : 3));
+        finish(&request);
+        end();
+        keeps_duplicates = false;
+    }
+}
+
 KVP_TEST(a_copy_needs_room_in_its_namespace_and_what_is_given_back_makes_some) {
     begin_spaces(16, KVP_POLICY_LRU, 0);
     kvp_sequence one, two;
@@ -432,6 +457,7 @@ int main(void) {
     KVP_RUN(every_policy_serves_each_namespace_by_itself);
     KVP_RUN(a_wrong_account_of_a_namespace_is_named);
     KVP_RUN(a_request_neither_finds_nor_shares_what_others_computed);
+    KVP_RUN(a_request_continues_the_copy_of_another_as_far_as_there_is_room);
     KVP_RUN(a_copy_needs_room_in_its_namespace_and_what_is_given_back_makes_some);
     KVP_RUN(rows_are_refused_by_the_room_of_their_own_namespace);
     KVP_RUN(a_quota_that_others_leave_no_room_for_changes_nothing);
