@@ -117,9 +117,7 @@ void kvp_unregister(kvp_pool *self, int32_t id, kvp_reason reason) {
         rows[id].is_indexed = 0;
         kvp_tell_removed(self, id, reason);
     }
-    int32_t parent = kvp_block_parent(&rows[id]);
-    if (parent != KVP_NO_BLOCK && --rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
-        kvp_eviction_add_next(kvp_order_of(self, parent), parent);
+    kvp_lose_child(self, kvp_block_parent(&rows[id]));
     if (KVP_UNLIKELY(self->has_extras))
         leave_extras(self, id, reason);
     kvp_expiry_heap_set(&self->expiries, id, KVP_NO_EXPIRY);

@@ -94,12 +94,12 @@ void kvp_pool_match_scattered(kvp_pool *self, const uint64_t *hashes, uint32_t n
 
 /* Blocks of any namespace are about to be given back; they were. */
 static void begin_releases(kvp_pool *self) {
-    for (int32_t space = 0; space < (self->namespaces ? self->namespaces->count : 1); space++)
+    for (int32_t space = 0; space < kvp_num_spaces(self); space++)
         kvp_eviction_begin_release(kvp_order_of_space(self, space), 0, self->now);
 }
 
 static void end_releases(kvp_pool *self) {
-    for (int32_t space = 0; space < (self->namespaces ? self->namespaces->count : 1); space++)
+    for (int32_t space = 0; space < kvp_num_spaces(self); space++)
         kvp_eviction_end_release(kvp_order_of_space(self, space));
 }
 

@@ -153,8 +153,7 @@ __attribute__((noinline, cold)) static void leave_parent(kvp_pool *self, int32_t
     if (rows[id].refs > 0 || kvp_can_hold_lineage(self, parent, self->namespaces->of[id]))
         return;
     rows[id].lineage = KVP_ROOT;
-    if (--rows[parent].children == 0 && kvp_block_is_parked(&rows[parent]))
-        kvp_eviction_add_next(kvp_order_of(self, parent), parent);
+    kvp_lose_child(self, parent);
 }
 
 bool kvp_enrol(kvp_pool *self, int32_t *ids, uint32_t i, const kvp_enrolment *enrolment, bool *is_chain) {

@@ -66,14 +66,13 @@ static void end_sparing(kvp_pool *self, kvp_eviction *order) {
         if (kvp_protection_has(&self->protection, id))
             continue;
         kvp_priority_buckets_remove(&order->buckets, id);
-        rows[id].level = kvp_level_of(self, id) & 0x7F;
+        kvp_end_protection(self, id);
         kvp_eviction_add_next(order, id);
     }
 }
 
 void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *lengths, uint32_t num_prompts,
                       int32_t *ids) {
-    kvp_block *rows = self->table.rows;
     int32_t dropped;
     bool is_chain;
     const uint64_t *checks = hashes;
@@ -89,11 +88,17 @@ void kvp_pool_protect(kvp_pool *self, const uint64_t *hashes, const uint32_t *le
     }
     int32_t end = kvp_protection_end(&self->protection, &dropped);
     kvp_update_extras(self);
-    for (int32_t space = 0; dropped > 0 && space < (self->namespaces ? self->namespaces->count : 1); space++)
+    for (int32_t space = 0; dropped > 0 && space < kvp_num_spaces(self); space++)
         end_sparing(self, kvp_order_of_space(self, space));
-    for (int32_t i = end; i < end + dropped; i++) /* those that are in no list */
-        if (rows[self->protection.ids[i]].level == KVP_PROTECTED_LEVEL)
-            rows[self->protection.ids[i]].level = kvp_level_of(self, self->protection.ids[i]) & 0x7F;
+    for (int32_t i = end; i < end + dropped; i++)
+        kvp_end_protection(self, self->protection.ids[i]); /* those that are in no list, too */
+}
+
+/* Whose block goes next of all but these; -1 when nobody's may. */
+static int32_t next_space(const kvp_pool *self, const kvp_space_set *without) {
+    if (self->namespaces)
+        return kvp_namespaces_wealthiest(self->namespaces, without);
+    return kvp_space_set_has(without, 0) ? -1 : 0;
 }
 
 uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason reason, int64_t now,
@@ -104,12 +109,10 @@ uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason
     if (n > 0)
         kvp_prepare_to_evict(self);
     while (count < n) {
-        int32_t space = self->namespaces ? kvp_namespaces_wealthiest(self->namespaces, &passed_over) : 0;
+        int32_t space = next_space(self, &passed_over);
         if (space < 0)
             break;
         int32_t id = kvp_evict(self, kvp_order_of_space(self, space), reason, highest);
-        if (id == KVP_NO_BLOCK && !self->namespaces)
-            break;
         if (id == KVP_NO_BLOCK) {
             kvp_space_set_add(&passed_over, space);
             continue;
@@ -125,9 +128,11 @@ uint32_t kvp_pool_evict(kvp_pool *self, uint32_t n, uint32_t highest, kvp_reason
 
 void kvp_evict_beyond_cap(kvp_pool *self, int32_t space) {
     const kvp_quota *quota = &self->namespaces->quotas[space];
-    if (quota->cached > 0 && quota->held + quota->cached > quota->cap)
+    int32_t beyond = quota->held + quota->cached - quota->cap;
+    int32_t n = beyond < quota->cached ? beyond : quota->cached;
+    if (n > 0)
         kvp_prepare_to_evict(self);
-    while (quota->cached > 0 && quota->held + quota->cached > quota->cap) {
+    for (; n > 0; n--) {
         int32_t id = kvp_evict(self, kvp_order_of_space(self, space), KVP_REASON_PRESSURE, KVP_PROTECTED_LEVEL);
         KVP_ASSERT(id != KVP_NO_BLOCK);
         kvp_free_list_push(&self->empty, id);

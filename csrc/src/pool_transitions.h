@@ -30,6 +30,11 @@ static inline kvp_eviction *kvp_order_of(kvp_pool *self, int32_t id) {
     return kvp_order_of_space(self, kvp_space_of(self, id));
 }
 
+/* Namespaces in use; 1 for the default one of a pool without. */
+static inline int32_t kvp_num_spaces(const kvp_pool *self) {
+    return self->namespaces ? self->namespaces->count : 1;
+}
+
 /* Tell the policies what time it is. */
 static inline void kvp_tell_time(kvp_pool *self) {
     kvp_eviction_see_time(&self->eviction, self->now);
@@ -63,6 +68,13 @@ static inline uint32_t kvp_level_of(const kvp_pool *self, int32_t id) {
 static inline void kvp_end_protection(kvp_pool *self, int32_t id) {
     self->table.rows[id].level = kvp_level_of(self, id) & 0x7F;
     kvp_protection_drop(&self->protection, id);
+}
+
+/* One block fewer continues this one, if it is one. Set aside for its last one, it goes next. */
+static inline void kvp_lose_child(kvp_pool *self, int32_t parent) {
+    if (parent != KVP_NO_BLOCK && --self->table.rows[parent].children == 0 &&
+        kvp_block_is_parked(&self->table.rows[parent]))
+        kvp_eviction_add_next(kvp_order_of(self, parent), parent);
 }
 
 /* What kvp_notice_hits does where there is a policy, facts or protection. */

@@ -78,19 +78,20 @@ static void ring_for_news(kvp_shared_pool *self) {
 /* First come, first served: who does not get its blocks keeps those behind it waiting, but not those of other
  * namespaces, which may have room where it has none. */
 static void serve(kvp_shared_pool *self) {
-    bool is_waiting[KVP_MAX_NAMESPACES] = {false};
+    kvp_space_set waiting = {{0}};
     kvp_waiter *waiter = self->first;
     while (waiter) {
         kvp_waiter *next = waiter->next;
         uint8_t space = waiter->lease->space;
-        if (!is_waiting[space] && kvp_pool_allocate(&self->pool, waiter->lease, self->pool.now, waiter->evicted,
-                                                    waiter->lease->count, &waiter->num_evicted) == KVP_OK) {
+        if (!kvp_space_set_has(&waiting, space) &&
+            kvp_pool_allocate(&self->pool, waiter->lease, self->pool.now, waiter->evicted, waiter->lease->count,
+                              &waiter->num_evicted) == KVP_OK) {
             leave_queue(self, waiter);
             kvp_waiter_wake(waiter);
         } else {
             if (!self->pool.namespaces)
                 return;
-            is_waiting[space] = true;
+            kvp_space_set_add(&waiting, space);
         }
         waiter = next;
     }
