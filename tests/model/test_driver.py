@@ -8,24 +8,6 @@ from kvpool.testing.__main__ import main
 from kvpool.testing.history import rename
 
 
-class ReleasesFirstToLast(ModelPool):
-    def release(self, ids):
-        super().release(ids[::-1])
-
-
-class ForgetsHints(ModelPool):
-    def _hint(self, sequence_hash):
-        return None
-
-
-def first_failure(driver, episodes):
-    for episode in range(episodes):
-        failure = driver.run_episode(episode, ("share", "keep")[episode % 2])
-        if failure is not None:
-            return failure
-    return None
-
-
 @pytest.mark.parametrize("duplicates", ["share", "keep"])
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_pool_and_model_agree(seed, duplicates):
@@ -36,13 +18,6 @@ def test_pool_and_model_agree(seed, duplicates):
             failure = driver.shrink(failure)
             pytest.fail(f"{failure.message}\n{failure.command}\n{failure.history.source()}")
     assert driver.steps > 60 * 50
-
-
-def test_a_failure_is_repeated_by_its_seed_and_episode():
-    driver = Driver(5, make_model=ForgetsHints)
-    failure = first_failure(driver, 100)
-    again = Driver(5, make_model=ForgetsHints).run_episode(failure.episode, failure.duplicates)
-    assert again == failure
 
 
 def test_the_same_seed_gives_the_same_history():
@@ -87,15 +62,6 @@ def test_no_handle_outlives_its_history():
     for episode in range(20):
         assert driver.run_episode(episode, "share") is None
         assert pools[-1].outstanding() == []
-
-
-def test_a_printed_history_runs_when_it_is_pasted():
-    driver = Driver(5, make_model=ReleasesFirstToLast)
-    history = driver.shrink(first_failure(driver, 100)).history
-    names = {}
-    exec(history.source().replace("replay(\n", "copy = (\n"), names)
-    assert names["copy"] == history
-    replay(history)
 
 
 def test_a_replayed_history_that_fails_says_what_differs(monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvpool.testing import Driver, ModelPool
+from kvpool.testing import Driver, ModelPool, replay
 
 
 class ForgetsLineage(ModelPool):
@@ -219,3 +219,19 @@ def test_a_seeded_bug_is_found_and_its_history_becomes_short(bug):
     assert len(shortest.history.operations) <= min(16, len(failure.history.operations))
     assert driver.find_difference(shortest.history) == shortest.message
     assert Driver(5).find_difference(shortest.history) is None
+
+
+def test_a_failure_is_repeated_by_its_seed_and_episode():
+    driver = Driver(5, make_model=ForgetsHints)
+    failure = first_failure(driver, 100)
+    again = Driver(5, make_model=ForgetsHints).run_episode(failure.episode, failure.duplicates)
+    assert again == failure
+
+
+def test_a_printed_history_runs_when_it_is_pasted():
+    driver = Driver(5, make_model=ReleasesFirstToLast)
+    history = driver.shrink(first_failure(driver, 100)).history
+    names = {}
+    exec(history.source().replace("replay(\n", "copy = (\n"), names)
+    assert names["copy"] == history
+    replay(history)

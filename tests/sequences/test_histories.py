@@ -69,7 +69,7 @@ class History:
 
     @property
     def space(self):
-        return self.spaces[self.random.randrange(len(self.spaces))] if len(self.spaces) > 1 else None
+        return self.random.choice(self.spaces)
 
     def tokens(self, high=30):
         """Few different prompts, so that prefixes meet."""

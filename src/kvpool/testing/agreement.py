@@ -6,7 +6,7 @@ from typing import Any
 
 from kvpool.types import EvictionReason
 
-__all__ = ["MismatchError", "same", "same_reset"]
+__all__ = ["MismatchError", "same", "same_evicted"]
 
 
 class MismatchError(AssertionError):
@@ -19,7 +19,7 @@ def same(what: str, real: Any, expected: Any) -> None:
         raise MismatchError(f"{what}: the pool has {real!r}, the model {expected!r}")
 
 
-def same_reset(real: Any, expected: list[tuple[int, int]]) -> None:
-    """Raise MismatchError unless these are the blocks that were reset, in this order."""
-    same("reset", list(zip(real.sequence_hashes.tolist(), real.ids.tolist(), strict=True)), expected)
-    same("reasons", real.reasons.tobytes(), bytes([EvictionReason.RESET]) * len(expected))
+def same_evicted(real: Any, expected: list[tuple[int, int]], reason: EvictionReason) -> None:
+    """Raise MismatchError unless these blocks lost their identity, in this order, for this reason."""
+    same("evicted", list(zip(real.sequence_hashes.tolist(), real.ids.tolist(), strict=True)), expected)
+    same("reasons", real.reasons.tobytes(), bytes([reason]) * len(expected))

@@ -9,7 +9,7 @@ import numpy as np
 
 from kvpool.testing.agreement import same
 
-__all__ = ["BLOCK_SIZE", "as_argument", "commit_each"]
+__all__ = ["BLOCK_SIZE", "as_argument", "commit_each", "is_bad_retention"]
 
 BLOCK_SIZE = 2
 
@@ -36,3 +36,8 @@ def commit_each(blocks: Any, tokens: tuple[int, ...], parent: int | None) -> Non
         block.commit()
         same("tokens", block.tokens.tolist(), list(own))
         parent = block.sequence_hash
+
+
+def is_bad_retention(priority: int | None, ttl: float | None) -> bool:
+    """Tell whether calls refuse this priority or this time-to-live."""
+    return (priority is not None and not 0 <= priority <= 100) or (ttl is not None and ttl <= 0)

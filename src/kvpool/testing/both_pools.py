@@ -19,14 +19,9 @@ __all__ = ["BothPools"]
 
 
 class BothPools:
-    """Both pools, and the handles that the operations made. Base of :class:`SideBySide`.
+    """Both pools, and the handles that the operations made.
 
-    Parameters
-    ----------
-    history : History
-        For its settings; its operations are not run.
-    make_pool, make_model : callable, optional
-        Tests pass others, to see that a difference is found.
+    Base of :class:`SideBySide`, which tells of the parameters.
     """
 
     def __init__(

@@ -175,9 +175,9 @@ class Generator:
     @staticmethod
     def allocation(slot: int, n: int, timeout: float | None, space: int) -> Operation:
         """Return the operation, without what it need not say."""
-        if space > 0:
-            return ("allocate", slot, n, timeout, space)
-        return ("allocate", slot, n) if timeout is None else ("allocate", slot, n, timeout)
+        if timeout is None and space == 0:
+            return ("allocate", slot, n)
+        return Generator.in_space(("allocate", slot, n, timeout), space)
 
     def _exhaust(self) -> Operation:
         slot, space = self.new(), self.space()
@@ -199,7 +199,7 @@ class Generator:
         missing = len(path) - self.side.model.match_length(path)
         cached, fresh, filled = self.new(), self.new(), self.new()
         space = self.space(path)
-        steps: list[Operation] = [self.lookup("match", cached, path, space)]
+        steps: list[Operation] = [self.in_space(("match", cached, path), space)]
         if missing:
             steps.append(self.allocation(fresh, missing, None, space))
             parent = ("slot", cached) if self.rng.random() < 0.4 else None
@@ -279,21 +279,23 @@ class Generator:
         return ("tokens", self.new(), slot, tuple(tokens), path[start - 1] if start else None, how)
 
     @staticmethod
-    def lookup(name: str, slot: int, hashes: tuple[int, ...], space: int) -> Operation:
-        """Return the operation, without the default namespace."""
-        return (name, slot, hashes, space) if space > 0 else (name, slot, hashes)
+    def in_space(operation: Operation, space: int) -> Operation:
+        """Return the operation for a namespace; the default one need not be said."""
+        return (*operation, space) if space > 0 else operation
+
+    def lookup(self, name: str) -> Operation:
+        """Return a call of this name that looks for hashes."""
+        hashes = self.request()
+        return self.in_space((name, self.new(), hashes), self.space(hashes))
 
     def _match(self) -> Operation:
-        hashes = self.request()
-        return self.lookup("match", self.new(), hashes, self.space(hashes))
+        return self.lookup("match")
 
     def _scatter(self) -> Operation:
-        hashes = self.request()
-        return self.lookup("scatter", self.new(), hashes, self.space(hashes))
+        return self.lookup("scatter")
 
     def _pin(self) -> Operation:
-        hashes = self.request()
-        return self.lookup("pin", self.new(), hashes, self.space(hashes))
+        return self.lookup("pin")
 
     def _retain(self) -> Operation | None:
         priority, ttl = self.retention()

@@ -15,15 +15,7 @@ __all__ = ["ModelBase"]
 
 
 class ModelBase:
-    """Blocks, their order of eviction, and references. Base of :class:`ModelPool`.
-
-    Parameters
-    ----------
-    num_blocks : int
-    duplicates : {"share", "keep"}
-    namespaces : sequence of (int, int)
-        Floor and cap of each namespace, beside the default one, which is number 0.
-    """
+    """Blocks, their order of eviction, and references. Base of :class:`ModelPool`, which tells of the parameters."""
 
     def __init__(
         self, num_blocks: int, *, duplicates: str = "share", namespaces: Sequence[tuple[int, int]] = ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from kvpool.errors import ResetError
-from kvpool.testing.model_block import DEFAULT_LEVEL, NEVER, TTL_LEVEL
 from kvpool.testing.model_retention import ModelRetention
 from kvpool.types import BlockState, EvictionReason, PoolEventKind, PoolStatus
 
@@ -53,8 +52,7 @@ class ModelPool(ModelRetention):
         continue, has the hash before each, or None.
         """
         assert not self.is_foreign(ids, hashes)
-        level = (DEFAULT_LEVEL if ttl is None else TTL_LEVEL) if priority is None else priority
-        expiry = NEVER if ttl is None else now + round(ttl * 1e9)
+        level, expiry = self.retention(priority, ttl, now)
 
         result = []
         replaced = []

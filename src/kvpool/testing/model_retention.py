@@ -15,10 +15,15 @@ __all__ = ["ModelRetention"]
 class ModelRetention(ModelBase):
     """Retention, pins, protection, eviction without need, and quotas. Base of :class:`ModelPool`."""
 
+    @staticmethod
+    def retention(priority: int | None, ttl: float | None, now: int) -> tuple[int, float]:
+        """Return level and expiry that a call asks for."""
+        level = (DEFAULT_LEVEL if ttl is None else TTL_LEVEL) if priority is None else priority
+        return level, NEVER if ttl is None else now + round(ttl * 1e9)
+
     def retain(self, hashes: Iterable[int], priority: int | None, ttl: float | None, now: int) -> int:
         """Give the registered ones another level and expiry; returns how many they are."""
-        level = TTL_LEVEL if priority is None else priority
-        expiry = NEVER if ttl is None else now + round(ttl * 1e9)
+        level, expiry = self.retention(priority, ttl, now)
         ids = self.find(hashes)
         for block_id in ids:
             self._set_level(block_id, level)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from kvpool.errors import PinLimitExceeded
-from kvpool.testing.agreement import MismatchError, same
-from kvpool.testing.arguments import as_argument
+from kvpool.testing.agreement import MismatchError, same, same_evicted
+from kvpool.testing.arguments import as_argument, is_bad_retention
 from kvpool.testing.both_pools import BothPools
 from kvpool.types import EvictionMode, EvictionReason
 
@@ -19,11 +17,7 @@ class RetentionSteps(BothPools):
     """Does the operations on retention, pins, protection, eviction and quotas. Base of :class:`SideBySide`."""
 
     def _do_retain(self, hashes: tuple[int, ...], priority: int | None, ttl: float | None) -> None:
-        is_refused = (
-            (priority is None and ttl is None)
-            or (priority is not None and not 0 <= priority <= 100)
-            or (ttl is not None and ttl <= 0)
-        )
+        is_refused = (priority is None and ttl is None) or is_bad_retention(priority, ttl)
         errors = (ValueError,) if is_refused else ()
         real = self.attempt(errors, self.pool.retain, as_argument(hashes), priority=priority, ttl=ttl)
         if not is_refused:
@@ -59,16 +53,11 @@ class RetentionSteps(BothPools):
             self.attempt((ValueError,), self.pool.evict_ahead, n)
             return
         expected = self.model.evict_ahead(n, self.now)
-        self.same_evicted(self.pool.evict_ahead(n), expected, EvictionReason.AHEAD)
+        same_evicted(self.pool.evict_ahead(n), expected, EvictionReason.AHEAD)
 
     def _do_trigger(self, mode: str) -> None:
         expected = self.model.trigger_eviction(EvictionMode[mode], LOW_WATERMARK, self.now)
-        self.same_evicted(self.pool.trigger_eviction(EvictionMode[mode]), expected, EvictionReason.PRESSURE)
-
-    def same_evicted(self, real: Any, expected: list[tuple[int, int]], reason: EvictionReason) -> None:
-        """Raise MismatchError unless these are the blocks that were evicted, in this order, for this reason."""
-        same("evicted", list(zip(real.sequence_hashes.tolist(), real.ids.tolist(), strict=True)), expected)
-        same("reasons", real.reasons.tobytes(), bytes([reason]) * len(expected))
+        same_evicted(self.pool.trigger_eviction(EvictionMode[mode]), expected, EvictionReason.PRESSURE)
 
     def _do_quota(self, space: int, floor: int, cap: int) -> None:
         if not self.namespaces or space >= len(self.model.quotas) or not 0 <= floor <= cap <= self.model.num_blocks:

@@ -14,8 +14,8 @@ from kvpool.errors import (
     ResetError,
     StaleHandle,
 )
-from kvpool.testing.agreement import MismatchError, same, same_reset
-from kvpool.testing.arguments import BLOCK_SIZE, as_argument, commit_each
+from kvpool.testing.agreement import MismatchError, same, same_evicted
+from kvpool.testing.arguments import BLOCK_SIZE, as_argument, commit_each, is_bad_retention
 from kvpool.testing.history import Operation
 from kvpool.testing.retention_steps import RetentionSteps
 from kvpool.testing.slots import Slot, TrackedHold
@@ -76,10 +76,7 @@ class SideBySide(RetentionSteps):
         else:
             real = self.attempt((), self.pool.allocate_blocks, n, timeout=timeout, namespace=namespace, owner=new)
             self.put(new, "mutable", real, ids)
-            reported = real.evicted
-            pairs = list(zip(reported.sequence_hashes.tolist(), reported.ids.tolist(), strict=True))
-            same("evicted", pairs, evicted)
-            same("reasons", reported.reasons.tobytes(), bytes([EvictionReason.CAPACITY]) * len(evicted))
+            same_evicted(real.evicted, evicted, EvictionReason.CAPACITY)
             return
         try:
             self.pool.allocate_blocks(n, timeout=timeout, namespace=namespace)
@@ -137,11 +134,7 @@ class SideBySide(RetentionSteps):
                 parent_hash = self.model.blocks[slot.hold.ids[-1]].sequence_hash
         if len(set(pairs)) < len(pairs) or not all(hold.live[entry] for hold, entry in pairs):
             errors.append(InvalidMutableBlock)
-        if (
-            len(hashes) != len(pairs)
-            or (priority is not None and not 0 <= priority <= 100)
-            or (ttl is not None and ttl <= 0)
-        ):
+        if len(hashes) != len(pairs) or is_bad_retention(priority, ttl):
             errors.append(ValueError)
         ids = [hold.ids[entry] for hold, entry in pairs]
         if self.model.is_foreign(ids, hashes):
@@ -337,7 +330,7 @@ class SideBySide(RetentionSteps):
     def _do_reset_blocks(self, hashes: tuple[int, ...]) -> None:
         reset, not_found, not_reset = self.model.reset_blocks(hashes)
         result = self.pool.reset_blocks(as_argument(hashes))
-        same_reset(result.reset, reset)
+        same_evicted(result.reset, reset, EvictionReason.RESET)
         same("not found", result.not_found.tolist(), not_found)
         same("not reset", result.not_reset.tolist(), not_reset)
 
@@ -347,7 +340,7 @@ class SideBySide(RetentionSteps):
         except ResetError:
             self.attempt((ResetError,), self.pool.reset)
         else:
-            same_reset(self.attempt((), self.pool.reset), reset)
+            same_evicted(self.attempt((), self.pool.reset), reset, EvictionReason.RESET)
 
     def _do_foreign(self, what: str, number: int) -> None:
         slot = self.slots.get(number)
